@@ -1,0 +1,82 @@
+"""The exceptions of smppgw, drawn as a tree.
+
+    SmppgwError                 everything a person may be told; ends a command, never with a traceback
+    ├── ConfigError             config.toml: every mistake at once                            (status 2)
+    ├── InputError              what somebody gave cannot be used: a file, a text, an option  (status 2)
+    │   ├── NumberError         a cell is no mobile number, and why
+    │   └── TemplateError       a text with {placeholders} that cannot be filled
+    ├── OperationError          it could not be done, though it was asked for properly        (status 1)
+    │   ├── DatabaseError       the ledger cannot be opened, read or written
+    │   └── GatewayRunningError a gateway already serves this database
+    └── ProtocolError           SMPP
+        ├── LocalProtocolError  we asked a session for what its state does not allow
+        └── RemoteProtocolError the peer broke the framing: the connection must end
+
+Outcomes are not exceptions: a refused submit_sm, a throttling answer, an expired message, an unreadable
+receipt are stored and counted. A message of an exception never holds a number or a text of a citizen.
+"""
+
+from collections.abc import Sequence
+
+
+class SmppgwError(Exception):
+    """Base of all; its text is one or two sentences that say what happened and what to do next."""
+
+    exit_status = 1
+
+
+class ConfigError(SmppgwError):
+    """The configuration cannot be used; `problems` holds one sentence for each mistake, in file order."""
+
+    exit_status = 2
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class InputError(SmppgwError):
+    """A file, a text or an option cannot be used as it is."""
+
+    exit_status = 2
+
+
+class NumberError(InputError):
+    """A cell is not a mobile number that can be written to.
+
+    `reason` is one of `invalid`, `landline`, `machine`, `short`, `ambiguous`; the number itself is not
+    part of the message.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class TemplateError(InputError):
+    """A text with {placeholders} is malformed or names a column that the file does not have."""
+
+
+class OperationError(SmppgwError):
+    """What was asked for is proper and could not be done."""
+
+
+class DatabaseError(OperationError):
+    """The ledger's file cannot be opened, read or written."""
+
+
+class GatewayRunningError(OperationError):
+    """Another gateway process serves this database."""
+
+
+class ProtocolError(SmppgwError):
+    """SMPP went wrong."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We asked a session for something that its state does not allow; nothing was written."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the framing; no later octet of this connection can be trusted."""
