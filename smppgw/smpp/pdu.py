@@ -1,0 +1,349 @@
+"""PDUs: octets on one side, values on the other.
+
+Two ways in and two ways out. The hot path is a batch path: `walk` cuts a whole read buffer in one pass and
+`SubmitTemplate` splices what differs between messages into a submit_sm that smpplib rendered once. Every
+other PDU, a few in a minute, goes through smpplib by `encode` and `decode`.
+
+smpplib cuts a bind password to 8 octets, which operators exceed: the bind classes here widen that field.
+
+Source: SMPP 3.4 issue 1.2, sections 3.2 (layout) and 4 (definitions).
+"""
+
+import struct
+from typing import Any, NamedTuple
+
+from smpplib import command as smpplib_command
+from smpplib import command_codes, smpp
+from smpplib.exceptions import PDUError, UnknownCommandError
+
+from smppgw.errors import RemoteProtocolError
+
+HEADER = struct.Struct(">IIII")  # command_length, command_id, command_status, sequence_number
+HEADER_OCTETS = HEADER.size
+COMMAND_OCTETS_LIMIT = 65_536  # 4.2.3: nothing we read is longer than a message_payload of 64 KiB
+SEQUENCE_LIMIT = 0x7FFFFFFF  # 5.1.4: sequence_number of a request runs from 1 to this
+
+RESPONSE_BIT = 0x80000000
+GENERIC_NACK = 0x80000000
+SUBMIT_SM = 0x00000004
+SUBMIT_SM_RESP = 0x80000004
+DELIVER_SM = 0x00000005
+DELIVER_SM_RESP = 0x80000005
+
+ESM_CLASS_UDHI = 0x40  # 5.2.12: short_message begins with a user data header
+
+_TLV = struct.Struct(">HH")
+_NUL = b"\0"
+
+
+class Delivery(NamedTuple):
+    """One deliver_sm: a receipt or a text from a phone; `tlvs` maps tag to value, octets as they came."""
+
+    sequence: int
+    source: str
+    destination: str
+    esm_class: int
+    data_coding: int
+    short_message: bytes
+    tlvs: dict[int, bytes]
+
+
+class Walk(NamedTuple):
+    """What one pass over a read buffer found.
+
+    `responses` are submit_sm_resp as (sequence_number, command_status, smsc_message_id); `deliveries` are
+    deliver_sm as (sequence_number, body); `others` are whole PDUs of any other kind. `consumed` counts the
+    octets of the whole PDUs; what follows is the beginning of one. `broken` is a command_length that
+    cannot be, after which nothing can be trusted.
+    """
+
+    responses: list[tuple[int, int, str]]
+    deliveries: list[tuple[int, bytes]]
+    others: list[bytes]
+    consumed: int
+    broken: int | None
+
+
+def walk(data: bytes) -> Walk:
+    """Cut a read buffer into PDUs in one pass.
+
+    0.45 µs for a submit_sm_resp and 0.3 µs for a deliver_sm on the 2-core reference machine.
+
+    Args:
+        data: zero or more whole PDUs, then perhaps the beginning of another.
+
+    Returns:
+        What was found, in order within each kind.
+    """
+    responses: list[tuple[int, int, str]] = []
+    deliveries: list[tuple[int, bytes]] = []
+    others: list[bytes] = []
+    unpack, find = HEADER.unpack_from, data.find
+    at, size = 0, len(data)
+    while size - at >= HEADER_OCTETS:
+        length, command_id, status, sequence = unpack(data, at)
+        if not HEADER_OCTETS <= length <= COMMAND_OCTETS_LIMIT:
+            return Walk(responses, deliveries, others, at, length)
+        end = at + length
+        if end > size:
+            break
+        if command_id == SUBMIT_SM_RESP:
+            body = at + HEADER_OCTETS
+            nul = find(_NUL, body, end)
+            message_id = data[body : nul if nul >= 0 else end].decode("latin-1")
+            responses.append((sequence, status, message_id))
+        elif command_id == DELIVER_SM:
+            deliveries.append((sequence, data[at + HEADER_OCTETS : end]))
+        else:
+            others.append(data[at:end])
+        at = end
+    return Walk(responses, deliveries, others, at, None)
+
+
+def parse_delivery(sequence: int, body: bytes) -> Delivery:
+    """Take a deliver_sm apart (SMPP 3.4 issue 1.2, 4.6.1).
+
+    Args:
+        sequence: its sequence_number.
+        body: what follows the header.
+
+    Raises:
+        RemoteProtocolError: the body is cut short; the PDU can be answered with a status, the connection
+            can go on.
+    """
+    find = body.find
+    try:
+        at = find(_NUL) + 3  # service_type, source_addr_ton, source_addr_npi
+        end = find(_NUL, at)
+        source = body[at:end].decode("latin-1")
+        at = end + 3  # dest_addr_ton, dest_addr_npi
+        end = find(_NUL, at)
+        destination = body[at:end].decode("latin-1")
+        esm_class = body[end + 1]
+        at = find(_NUL, end + 4) + 1  # protocol_id, priority_flag, schedule_delivery_time
+        at = find(_NUL, at) + 1  # validity_period
+        data_coding, length = body[at + 2], body[at + 4]
+    except IndexError:
+        raise RemoteProtocolError("a deliver_sm is cut short") from None
+    at += 5
+    end = at + length
+    if not 5 <= at <= end <= len(body):
+        raise RemoteProtocolError("a deliver_sm is cut short")
+    tlvs = parse_tlvs(body[end:]) if end < len(body) else {}
+    return Delivery(sequence, source, destination, esm_class, data_coding, body[at:end], tlvs)
+
+
+def parse_tlvs(octets: bytes) -> dict[int, bytes]:
+    """Read optional parameters (SMPP 3.4 issue 1.2, 5.3); one that is cut short ends the reading.
+
+    Args:
+        octets: what follows the mandatory fields.
+
+    Returns:
+        Tag to value; the first of a repeated tag wins. Unknown and vendor tags are kept.
+    """
+    tlvs: dict[int, bytes] = {}
+    at, size = 0, len(octets)
+    while size - at >= _TLV.size:
+        tag, length = _TLV.unpack_from(octets, at)
+        at += _TLV.size
+        if at + length > size:
+            break
+        tlvs.setdefault(tag, octets[at : at + length])
+        at += length
+    return tlvs
+
+
+class Addresses(NamedTuple):
+    """Who sends, and how both addresses are numbered (SMPP 3.4 issue 1.2, 5.2.5 and 5.2.6)."""
+
+    source: str
+    source_ton: int
+    source_npi: int
+    dest_ton: int
+    dest_npi: int
+
+
+class Concatenation(NamedTuple):
+    """Which segment of a long text: `number` counts from 1 to `total` (3GPP TS 23.040, 9.2.3.24.1)."""
+
+    number: int
+    total: int
+
+
+class SubmitTemplate:
+    """A submit_sm with everything but its sequence number, destination and reference.
+
+    smpplib renders it once for a job (or once for a message, where the text is personal); `encode`
+    splices the rest. A segment of a long text carries a 6-octet user data header with an 8-bit reference,
+    so that 153 septets or 67 UTF-16 units fit beside it: with a 16-bit reference only 152 or 66 do.
+    """
+
+    __slots__ = ("_after_destination", "_after_reference", "_before_destination", "_octets")
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        user_data: bytes,
+        *,
+        data_coding: int,
+        registered_delivery: int,
+        concatenation: Concatenation | None = None,
+    ) -> None:
+        """Render the template.
+
+        Args:
+            addresses: the sender and the numbering of both sides.
+            user_data: the segment's octets, without user data header, 254 at most with it.
+            data_coding: SMPP 3.4 issue 1.2, 5.2.19.
+            registered_delivery: 1 asks for a receipt, 0 does not (5.2.17).
+            concatenation: which segment of how many; None for a text of one segment.
+        """
+        header = b"" if concatenation is None else _udh(concatenation)
+        short_message = header + user_data
+        stand_in = "0"
+        rendered = encode(
+            "submit_sm",
+            1,
+            source_addr_ton=addresses.source_ton,
+            source_addr_npi=addresses.source_npi,
+            source_addr=addresses.source,
+            dest_addr_ton=addresses.dest_ton,
+            dest_addr_npi=addresses.dest_npi,
+            destination_addr=stand_in,
+            esm_class=ESM_CLASS_UDHI if header else 0,
+            registered_delivery=registered_delivery,
+            data_coding=data_coding,
+            short_message=short_message,
+        )
+        # service_type is empty: its NUL, two octets, the sender and its NUL, two octets.
+        destination_at = HEADER_OCTETS + 3 + len(addresses.source) + 1 + 2
+        tail = rendered[destination_at + len(stand_in) :]
+        self._octets = len(rendered) - len(stand_in)
+        self._before_destination = rendered[HEADER_OCTETS:destination_at]
+        self._after_destination = tail
+        self._after_reference: bytes | None = None
+        if header:
+            reference_at = len(tail) - len(short_message) + _REFERENCE_AT
+            self._after_destination = tail[:reference_at]
+            self._after_reference = tail[reference_at + 1 :]
+
+    def encode(self, sequence: int, destination: str, reference: int) -> bytes:
+        """Splice one submit_sm (0.6 µs).
+
+        Args:
+            sequence: its sequence_number, 1 to SEQUENCE_LIMIT.
+            destination: digits, without a plus sign.
+            reference: 0 to 255; ties the segments of one text together; not used for a single segment.
+
+        Returns:
+            One whole PDU.
+        """
+        address = destination.encode("ascii")
+        pdu = b"%b%b%b%b" % (
+            HEADER.pack(self._octets + len(address), SUBMIT_SM, 0, sequence),
+            self._before_destination,
+            address,
+            self._after_destination,
+        )
+        if self._after_reference is None:
+            return pdu
+        return b"%b%c%b" % (pdu, reference, self._after_reference)
+
+
+_REFERENCE_AT = 3  # octets into the user data header
+
+
+def _udh(concatenation: Concatenation) -> bytes:
+    """Return a concatenation header whose reference is 0 (3GPP TS 23.040, 9.2.3.24.1)."""
+    return bytes((5, 0, 3, 0, concatenation.total, concatenation.number))
+
+
+def encode_delivery_responses(answers: list[tuple[int, int]]) -> bytes:
+    """Answer deliver_sm, a batch at once (SMPP 3.4 issue 1.2, 4.6.2; 0.25 µs each).
+
+    Args:
+        answers: (sequence_number of the deliver_sm, command_status) of each.
+
+    Returns:
+        As many whole PDUs.
+    """
+    pack = HEADER.pack
+    return b"".join(
+        [pack(17, DELIVER_SM_RESP, status, sequence) + _NUL for sequence, status in answers]
+    )
+
+
+class _WidePassword:
+    """The bind parameters of smpplib with room for the passwords that operators give out."""
+
+    params = {  # noqa: RUF012  # smpplib reads it as a class attribute
+        **smpplib_command.BindTransmitter.params,
+        "password": smpplib_command.Param(type=str, max=65),
+    }
+
+
+class _BindTransmitter(_WidePassword, smpplib_command.BindTransmitter):  # type: ignore[misc]
+    pass  # smpplib has no types
+
+
+class _BindReceiver(_WidePassword, smpplib_command.BindReceiver):  # type: ignore[misc]
+    pass  # smpplib has no types
+
+
+class _BindTransceiver(_WidePassword, smpplib_command.BindTransceiver):  # type: ignore[misc]
+    pass  # smpplib has no types
+
+
+_BINDS = {
+    "bind_transmitter": _BindTransmitter,
+    "bind_receiver": _BindReceiver,
+    "bind_transceiver": _BindTransceiver,
+}
+
+
+def encode(command: str, sequence: int, status: int = 0, **fields: Any) -> bytes:
+    """Encode one PDU with smpplib.
+
+    Args:
+        command: the specification's name, such as "enquire_link".
+        sequence: its sequence_number.
+        status: its command_status.
+        fields: the body, by the specification's names.
+    """
+    make = _BINDS.get(command)
+    if make is None:
+        pdu = smpp.make_pdu(command, sequence=sequence, status=status, **fields)
+    else:
+        pdu = make(command, sequence=sequence, status=status, **fields)
+    pdu.sequence = sequence  # the constructor's argument only stops smpplib from drawing its own
+    octets: bytes = pdu.generate()
+    return octets
+
+
+class Other(NamedTuple):
+    """A PDU off the hot path: the specification's name, or None where smpplib does not know it."""
+
+    command: str | None
+    command_id: int
+    status: int
+    sequence: int
+    fields: dict[str, Any]
+
+
+def decode(pdu: bytes) -> Other:
+    """Decode one whole PDU with smpplib; never raises.
+
+    A body that smpplib cannot read leaves `fields` empty: the header still says what to answer.
+    """
+    _, command_id, status, sequence = HEADER.unpack_from(pdu)
+    try:
+        command = command_codes.get_command_name(command_id)
+    except UnknownCommandError:
+        return Other(None, command_id, status, sequence, {})
+    try:
+        parsed = smpp.parse_pdu(pdu, sequence=sequence, allow_unknown_opt_params=True)
+    except (PDUError, UnknownCommandError, struct.error, AttributeError, KeyError, ValueError):
+        return Other(command, command_id, status, sequence, {})
+    fields = {name: getattr(parsed, name, None) for name in parsed.params_order}
+    return Other(command, command_id, status, sequence, fields)
