@@ -1,10 +1,11 @@
 """PDUs: octets on one side, values on the other.
 
-Two ways in and two ways out. The hot path is a batch path: `walk` cuts a whole read buffer in one pass and
-`SubmitTemplate` splices what differs between messages into a submit_sm that smpplib rendered once. Every
-other PDU, a few in a minute, goes through smpplib by `encode` and `decode`.
+Two ways in and two ways out. The hot path is a batch path: `walk` cuts a whole read buffer in one
+pass and `SubmitTemplate` splices what differs between messages into a submit_sm that smpplib
+rendered once. Every other PDU, a few in a minute, goes through smpplib by `encode` and `decode`.
 
-smpplib cuts a bind password to 8 octets, which operators exceed: the bind classes here widen that field.
+smpplib cuts a bind password to 8 octets, which operators exceed: the bind classes here widen that
+field.
 
 Source: SMPP 3.4 issue 1.2, sections 3.2 (layout) and 4 (definitions).
 """
@@ -37,7 +38,7 @@ _NUL = b"\0"
 
 
 class Delivery(NamedTuple):
-    """One deliver_sm: a receipt or a text from a phone; `tlvs` maps tag to value, octets as they came."""
+    """One deliver_sm: a receipt or a text from a phone; `tlvs` maps tag to value."""
 
     sequence: int
     source: str
@@ -51,10 +52,10 @@ class Delivery(NamedTuple):
 class Walk(NamedTuple):
     """What one pass over a read buffer found.
 
-    `responses` are submit_sm_resp as (sequence_number, command_status, smsc_message_id); `deliveries` are
-    deliver_sm as (sequence_number, body); `others` are whole PDUs of any other kind. `consumed` counts the
-    octets of the whole PDUs; what follows is the beginning of one. `broken` is a command_length that
-    cannot be, after which nothing can be trusted.
+    `responses` are submit_sm_resp as (sequence_number, command_status, smsc_message_id);
+    `deliveries` are deliver_sm as (sequence_number, body); `others` are whole PDUs of any other
+    kind. `consumed` counts the octets of the whole PDUs; what follows is the beginning of one.
+    `broken` is a command_length that cannot be, after which nothing can be trusted.
     """
 
     responses: list[tuple[int, int, str]]
@@ -108,8 +109,8 @@ def parse_delivery(sequence: int, body: bytes) -> Delivery:
         body: what follows the header.
 
     Raises:
-        RemoteProtocolError: the body is cut short; the PDU can be answered with a status, the connection
-            can go on.
+        RemoteProtocolError: the body is cut short; the PDU can be answered with a status, the
+            connection can go on.
     """
     find = body.find
     try:
@@ -165,7 +166,7 @@ class Addresses(NamedTuple):
 
 
 class Concatenation(NamedTuple):
-    """Which segment of a long text: `number` counts from 1 to `total` (3GPP TS 23.040, 9.2.3.24.1)."""
+    """Which segment of a long text: 1 to `total` (3GPP TS 23.040, 9.2.3.24.1)."""
 
     number: int
     total: int
@@ -175,8 +176,9 @@ class SubmitTemplate:
     """A submit_sm with everything but its sequence number, destination and reference.
 
     smpplib renders it once for a job (or once for a message, where the text is personal); `encode`
-    splices the rest. A segment of a long text carries a 6-octet user data header with an 8-bit reference,
-    so that 153 septets or 67 UTF-16 units fit beside it: with a 16-bit reference only 152 or 66 do.
+    splices the rest. A segment of a long text carries a 6-octet user data header with an 8-bit
+    reference, so that 153 septets or 67 UTF-16 units fit beside it: with a 16-bit reference only
+    152 or 66 do.
     """
 
     __slots__ = ("_after_destination", "_after_reference", "_before_destination", "_octets")
@@ -234,7 +236,8 @@ class SubmitTemplate:
         Args:
             sequence: its sequence_number, 1 to SEQUENCE_LIMIT.
             destination: digits, without a plus sign.
-            reference: 0 to 255; ties the segments of one text together; not used for a single segment.
+            reference: 0 to 255; ties the segments of one text together; not used for a single
+                segment.
 
         Returns:
             One whole PDU.

@@ -1,11 +1,11 @@
 """deliver_sm → Receipt: TLVs first, then text.
 
 A receipt's text is a habit, not a standard (SMPP 3.4 issue 1.2, appendix B, calls it SMSC vendor
-specific), so reading is forgiving: fields in any order and any case, missing, cut short, unknown. What
-cannot be read is None; nothing is ever raised, and the raw text stays with the receipt.
+specific), so reading is forgiving: fields in any order and any case, missing, cut short, unknown.
+What cannot be read is None; nothing is ever raised, and the raw text stays with the receipt.
 
-The canonical text is read by one regular expression; everything else field by field. Dates are only read
-when asked for: the gateway goes by its own clock.
+The canonical text is read by one regular expression; everything else field by field. Dates are only
+read when asked for: the gateway goes by its own clock.
 """
 
 import re
@@ -47,8 +47,8 @@ _SPELLINGS = {word: word for word in STATES.values()} | {
 INTERMEDIATE = frozenset({"ENROUTE", "ACCEPTD"})  # the SMSC is still trying
 
 _CANONICAL = re.compile(
-    rb"id:(?P<id>[^ ]+) sub:[^ ]* dlvrd:[^ ]* submit date:(?P<submit>[^ ]*) done date:(?P<done>[^ ]*)"
-    rb" stat:(?P<stat>[A-Z]+) err:(?P<err>[^ ]*)(?: [Tt]ext:(?P<text>.*))?",
+    rb"id:(?P<id>[^ ]+) sub:[^ ]* dlvrd:[^ ]* submit date:(?P<submit>[^ ]*)"
+    rb" done date:(?P<done>[^ ]*) stat:(?P<stat>[A-Z]+) err:(?P<err>[^ ]*)(?: [Tt]ext:(?P<text>.*))?",
     re.DOTALL,
 )
 _FIELD = re.compile(
@@ -65,7 +65,8 @@ class Receipt:
     Attributes:
         message_id: the SMSC's id as it stands there, or None.
         state: one of the eight words of appendix B, or OTHER.
-        raw_state: the state as it came: the word, or the number of the TLV as text; None if missing.
+        raw_state: the state as it came: the word, or the number of the TLV as text; None if
+            missing.
         error: err of the text or network_error_code of the TLV, as text; None if missing.
         text: what follows `text:`, or None.
         raw: the text of the receipt as it came, octets as Latin-1 where it is no UCS2.
@@ -203,8 +204,8 @@ def normal_forms(message_id: str, dialect: str = "auto") -> list[str]:
 
     Args:
         message_id: the id as the receipt has it.
-        dialect: the account's `message_id` key: auto, text, decimal, hex, or hex-then-decimal (hexadecimal
-            in submit_sm_resp, decimal in the receipt).
+        dialect: the account's `message_id` key: auto, text, decimal, hex, or hex-then-decimal
+            (hexadecimal in submit_sm_resp, decimal in the receipt).
     """
     exact = normal_form(message_id)
     forms = [exact]

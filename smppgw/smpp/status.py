@@ -1,7 +1,7 @@
 """command_status → what to do about it: one table.
 
-A status that is not in the table keeps its number: vendor codes (0x400 to 0x4FF) and reserved ones are
-counted under it and refuse the message for good, unless an account's configuration sorts them.
+A status that is not in the table keeps its number: vendor codes (0x400 to 0x4FF) and reserved ones
+are counted under it and refuse the message for good, unless an account's configuration sorts them.
 
 Source: SMPP 3.4 issue 1.2, table 5-2.
 """
@@ -14,10 +14,10 @@ class Verdict(Enum):
     """What an answer to a submit_sm means for the message, the account and the link."""
 
     ACCEPTED = "accepted"  # the SMSC has it
-    SLOW_DOWN = "slow down"  # the account slows; the segment goes back to the front, no attempt is used
+    SLOW_DOWN = "slow down"  # the account slows; the segment goes back, no attempt is used
     TRY_LATER = "try later"  # again after a growing delay, until the attempts are used up
     REFUSED = "refused"  # never again
-    STOP_LINK = "stop link"  # this session cannot submit: the segment goes back, the link stands down
+    STOP_LINK = "stop link"  # this session cannot submit: the segment goes back, the link pauses
 
 
 class Status(NamedTuple):

@@ -1,0 +1,418 @@
+"""One SMPP session as a state machine: octets and `now` in, octets and values out.
+
+A session is told what happened (`receive`, `tick`) and what to do (`submit`, `acknowledge`,
+`unbind`), and answers with octets to write and values to act upon. It owns the sequence numbers,
+the window and the timers; it knows no socket, clock, database or randomness. `now` is monotonic
+seconds.
+
+The window: a slot is taken when a submit_sm is encoded and is free again when `settle` says that
+its outcome is on disk, not when the answer is read. A request without answer keeps its slot after
+its time-out, since the SMSC may still hold it (I7): it is told once as overdue, and a late answer
+is told like any other. When every slot is overdue the session ends, which is the only way to get
+the window back.
+
+Whatever ends a session, `lost` then holds the requests whose outcome nobody will ever tell.
+
+Source: SMPP 3.4 issue 1.2, sections 2.2 (states), 2.9 (windowing by outstanding requests), 7.2
+(timers).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from smppgw.errors import LocalProtocolError, RemoteProtocolError
+from smppgw.smpp import pdu
+from smppgw.smpp.pdu import Delivery, SubmitTemplate
+
+INTERFACE_VERSION = 0x34
+_RX_R_APPN = 0x66  # deliver_sm_resp for a body that nobody can read: do not send it again
+_INVALID_COMMAND_ID = 0x03
+
+
+class State(Enum):
+    """Where a session stands (SMPP 3.4 issue 1.2, 2.2)."""
+
+    OPEN = "open"  # connected; nothing asked for
+    BINDING = "binding"  # bind sent
+    BOUND = "bound"  # the bind was accepted
+    UNBINDING = "unbinding"  # unbind sent; answers still come in
+    CLOSED = "closed"  # no octet may be written any more
+
+
+class Trigger(Enum):
+    """What moves a session from state to state."""
+
+    BIND = "bind sent"
+    ACCEPT = "bind accepted"
+    REFUSE = "bind refused"
+    UNBIND = "unbind sent"
+    PEER_UNBIND = "unbind received"
+    UNBIND_RESP = "unbind_resp received"
+    TIME_OUT = "time-out"
+    BROKEN = "framing broken"
+    LOST = "connection lost"
+
+
+TRANSITIONS: dict[tuple[State, Trigger], State] = {
+    (State.OPEN, Trigger.BIND): State.BINDING,
+    (State.BINDING, Trigger.ACCEPT): State.BOUND,
+    (State.BINDING, Trigger.REFUSE): State.CLOSED,
+    (State.BOUND, Trigger.UNBIND): State.UNBINDING,
+    (State.UNBINDING, Trigger.UNBIND_RESP): State.CLOSED,
+    (State.BINDING, Trigger.PEER_UNBIND): State.CLOSED,
+    (State.BOUND, Trigger.PEER_UNBIND): State.CLOSED,
+    (State.UNBINDING, Trigger.PEER_UNBIND): State.CLOSED,
+    (State.BINDING, Trigger.TIME_OUT): State.CLOSED,
+    (State.BOUND, Trigger.TIME_OUT): State.CLOSED,
+    (State.UNBINDING, Trigger.TIME_OUT): State.CLOSED,
+    (State.OPEN, Trigger.BROKEN): State.CLOSED,
+    (State.BINDING, Trigger.BROKEN): State.CLOSED,
+    (State.BOUND, Trigger.BROKEN): State.CLOSED,
+    (State.UNBINDING, Trigger.BROKEN): State.CLOSED,
+    (State.OPEN, Trigger.LOST): State.CLOSED,
+    (State.BINDING, Trigger.LOST): State.CLOSED,
+    (State.BOUND, Trigger.LOST): State.CLOSED,
+    (State.UNBINDING, Trigger.LOST): State.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """What a bind_transceiver asks for (SMPP 3.4 issue 1.2, 4.1.5); the password never shows."""
+
+    system_id: str
+    password: str = field(repr=False)
+    system_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The waits of a session, in seconds (SMPP 3.4 issue 1.2, 7.2)."""
+
+    enquire_link_s: float  # silence of the SMSC after which we ask whether it is there
+    response_timeout_s: float  # longest wait for any answer
+
+
+class Submit(NamedTuple):
+    """One segment to send: what the ledger calls it, and what the template needs."""
+
+    segment_id: int
+    attempt: int
+    template: SubmitTemplate
+    destination: str
+    reference: int
+
+
+class Request(NamedTuple):
+    """A submit_sm in the window: what the ledger calls its segment, and when it was written."""
+
+    segment_id: int
+    attempt: int
+    sent: float
+
+
+class Answer(NamedTuple):
+    """A submit_sm_resp, or the generic_nack that came instead."""
+
+    request: Request
+    command_status: int
+    smsc_message_id: str
+
+
+@dataclass(slots=True)
+class Received:
+    """What came of some octets or of the passing of time.
+
+    Attributes:
+        answers: to our submit_sm, in order of arrival.
+        deliveries: deliver_sm to commit, then to `acknowledge`.
+        overdue: requests whose answer is late; each is told once.
+        unreadable: how many deliver_sm had a body that nobody can read; they are refused already.
+        write: octets to write now.
+        bind_status: the answer to our bind, when it came.
+        closed: why the session ended, when it did.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    overdue: list[Request] = field(default_factory=list)
+    unreadable: int = 0
+    write: bytes = b""
+    bind_status: int | None = None
+    closed: str | None = None
+
+
+class Session:
+    """One session from connection to end, as the transceiver of an account."""
+
+    def __init__(self, bind: Bind, timers: Timers, window: int) -> None:
+        """Make a session for a connection that has just been opened.
+
+        Args:
+            bind: the credentials.
+            timers: the waits, seconds.
+            window: how many submit_sm may be unanswered.
+        """
+        self.state = State.OPEN
+        self._bind = bind
+        self._timers = timers
+        self._window = window
+        self._sequence = 0
+        self._buffer = b""
+        self._requests: dict[int, Request] = {}  # in order of sending, so the oldest is the first
+        self._overdue: dict[int, Request] = {}
+        self._unsettled = 0  # answered, not yet on disk
+        self._heard = 0.0  # when the SMSC last said anything
+        self._control: dict[int, float] = {}  # our bind, enquire_link, unbind: sequence → deadline
+
+    # What may be asked
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session has ended."""
+        return self.state is State.CLOSED
+
+    @property
+    def free_slots(self) -> int:
+        """How many submit_sm may be sent now."""
+        if self.state is not State.BOUND:
+            return 0
+        return self._window - len(self._requests) - len(self._overdue) - self._unsettled
+
+    @property
+    def outstanding(self) -> int:
+        """How many submit_sm are unanswered."""
+        return len(self._requests) + len(self._overdue)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is unanswered and nothing waits to be settled."""
+        return not self._requests and not self._overdue and not self._unsettled
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` must be called at the latest; None once closed."""
+        if self.state in (State.OPEN, State.CLOSED):
+            return None
+        deadlines = list(self._control.values())
+        if self._requests:
+            oldest = next(iter(self._requests.values()))
+            deadlines.append(oldest.sent + self._timers.response_timeout_s)
+        if self.state is State.BOUND and not self._control:
+            deadlines.append(self._heard + self._timers.enquire_link_s)
+        return min(deadlines)
+
+    # What may be done
+
+    def bind(self, now: float) -> bytes:
+        """Ask for the bind; returns the octets to write."""
+        self._move(Trigger.BIND)
+        self._heard = now
+        return self._ask(
+            "bind_transceiver",
+            now,
+            system_id=self._bind.system_id,
+            password=self._bind.password,
+            system_type=self._bind.system_type,
+            interface_version=INTERFACE_VERSION,
+        )
+
+    def submit(self, batch: Sequence[Submit], now: float) -> bytes:
+        """Take window slots and encode a batch of submit_sm (0.9 µs each).
+
+        Args:
+            batch: at most `free_slots` segments.
+            now: monotonic seconds.
+
+        Returns:
+            As many whole PDUs, for one write.
+
+        Raises:
+            LocalProtocolError: the session is not bound or the window is too small; nothing was
+                taken.
+        """
+        if len(batch) > self.free_slots:
+            raise LocalProtocolError(f"{len(batch)} submit_sm for {self.free_slots} free slots")
+        requests, sequence = self._requests, self._sequence
+        pdus = []
+        for segment_id, attempt, template, destination, reference in batch:
+            sequence = sequence + 1 if sequence < pdu.SEQUENCE_LIMIT else 1
+            requests[sequence] = Request(segment_id, attempt, now)
+            pdus.append(template.encode(sequence, destination, reference))
+        self._sequence = sequence
+        return b"".join(pdus)
+
+    def settle(self, outcomes: int) -> None:
+        """Free the slots of as many answers: their outcomes are on disk."""
+        self._unsettled -= outcomes
+
+    def acknowledge(self, answers: list[tuple[int, int]]) -> bytes:
+        """Answer deliver_sm whose content is on disk.
+
+        Args:
+            answers: (sequence_number, command_status) of each.
+
+        Returns:
+            The octets to write; none once the session has ended.
+        """
+        if self.closed:
+            return b""
+        return pdu.encode_delivery_responses(answers)
+
+    def unbind(self, now: float) -> bytes:
+        """Ask for the end; returns the octets to write, none where there is no bind to undo."""
+        if self.state is not State.BOUND:
+            return b""
+        self._move(Trigger.UNBIND)
+        return self._ask("unbind", now)
+
+    def lose(self) -> list[Request]:
+        """Note that the connection is gone, for whatever reason, and hand back the unanswered
+        requests.
+
+        Returns:
+            The requests that no answer can reach any more, overdue ones included; empty when called
+            again.
+        """
+        if not self.closed:
+            self._move(Trigger.LOST)
+        lost = [*self._overdue.values(), *self._requests.values()]
+        self._overdue.clear()
+        self._requests.clear()
+        self._control.clear()
+        return lost
+
+    # What happens to it
+
+    def receive(self, data: bytes, now: float) -> Received:
+        """Take octets from the SMSC.
+
+        Args:
+            data: any cut of the stream; what is not a whole PDU yet is kept, 64 KiB at most.
+            now: monotonic seconds.
+
+        Returns:
+            What they said. Octets after the end of the session are ignored.
+        """
+        received = Received()
+        if self.closed:
+            return received
+        self._heard = now
+        if self._buffer:
+            data = self._buffer + data
+        walk = pdu.walk(data)
+        self._buffer = data[walk.consumed :]
+        writes = [self._take_other(other, received) for other in walk.others]
+        take = self._requests.pop
+        for sequence, status, message_id in walk.responses:
+            request = take(sequence, None) or self._overdue.pop(sequence, None)
+            if request is not None:  # else nobody waits for it: ignored
+                received.answers.append(Answer(request, status, message_id))
+        for sequence, body in walk.deliveries:
+            try:
+                received.deliveries.append(pdu.parse_delivery(sequence, body))
+            except RemoteProtocolError:
+                received.unreadable += 1
+                writes.append(pdu.encode_delivery_responses([(sequence, _RX_R_APPN)]))
+        if walk.broken is not None and not self.closed:
+            self._buffer = b""
+            self._end(Trigger.BROKEN, f"command_length {walk.broken} cannot be", received)
+        self._unsettled += len(received.answers)
+        received.write = b"".join(writes)
+        return received
+
+    def tick(self, now: float) -> Received:
+        """Take note of the time; call it at `deadline` or whenever convenient."""
+        received = Received()
+        if self.state in (State.OPEN, State.CLOSED):
+            return received
+        timeout_s = self._timers.response_timeout_s
+        while self._requests:
+            sequence, oldest = next(iter(self._requests.items()))
+            if now < oldest.sent + timeout_s:
+                break
+            self._overdue[sequence] = self._requests.pop(sequence)
+            received.overdue.append(oldest)
+        if any(now >= deadline for deadline in self._control.values()):
+            what = {State.BINDING: "bind", State.UNBINDING: "unbind"}
+            self._end(
+                Trigger.TIME_OUT,
+                f"no answer to {what.get(self.state, 'enquire_link')} within {timeout_s:g} s",
+                received,
+            )
+        elif len(self._overdue) >= self._window:
+            self._end(
+                Trigger.TIME_OUT,
+                f"no answer to any of {self._window} submit_sm within {timeout_s:g} s",
+                received,
+            )
+        elif (
+            self.state is State.BOUND
+            and not self._control
+            and now >= self._heard + self._timers.enquire_link_s
+        ):
+            received.write = self._ask("enquire_link", now)
+        return received
+
+    # How
+
+    def _take_other(self, octets: bytes, received: Received) -> bytes:
+        """Act on a PDU off the hot path; returns the octets that answer it."""
+        other = pdu.decode(octets)
+        if self.closed:
+            return b""
+        if other.command_id == pdu.GENERIC_NACK:
+            return self._take_nack(other, received)
+        match other.command:
+            case "bind_transceiver_resp":
+                if self._control.pop(other.sequence, None) is not None:
+                    self._take_bind_answer(other.status, received)
+            case "enquire_link":
+                return pdu.encode("enquire_link_resp", other.sequence)
+            case "enquire_link_resp":
+                self._control.pop(other.sequence, None)
+            case "unbind":
+                self._end(Trigger.PEER_UNBIND, "the SMSC unbound", received)
+                return pdu.encode("unbind_resp", other.sequence)
+            case "unbind_resp":
+                if self.state is State.UNBINDING:
+                    self._end(Trigger.UNBIND_RESP, "unbound", received)
+            case "alert_notification":
+                pass  # has no answer (SMPP 3.4 issue 1.2, 4.12)
+            case _ if not other.command_id & pdu.RESPONSE_BIT:
+                return pdu.encode("generic_nack", other.sequence, _INVALID_COMMAND_ID)
+        return b""
+
+    def _take_nack(self, nack: pdu.Other, received: Received) -> bytes:
+        """End the request whose sequence a generic_nack names; ignore one that names none."""
+        request = self._requests.pop(nack.sequence, None) or self._overdue.pop(nack.sequence, None)
+        if request is not None:
+            received.answers.append(Answer(request, nack.status, ""))
+        elif self._control.pop(nack.sequence, None) is not None and self.state is State.BINDING:
+            self._take_bind_answer(nack.status, received)
+        return b""
+
+    def _take_bind_answer(self, status: int, received: Received) -> None:
+        received.bind_status = status
+        if status == 0:
+            self._move(Trigger.ACCEPT)
+        else:
+            self._end(Trigger.REFUSE, "the bind was refused", received)
+
+    def _ask(self, command: str, now: float, **fields: Any) -> bytes:
+        self._sequence = self._sequence + 1 if self._sequence < pdu.SEQUENCE_LIMIT else 1
+        self._control[self._sequence] = now + self._timers.response_timeout_s
+        return pdu.encode(command, self._sequence, **fields)
+
+    def _end(self, trigger: Trigger, why: str, received: Received) -> None:
+        self._move(trigger)
+        received.closed = why
+
+    def _move(self, trigger: Trigger) -> None:
+        """Make one arrow of the state diagram; the only place that does."""
+        target = TRANSITIONS.get((self.state, trigger))
+        if target is None:
+            raise LocalProtocolError(f"{trigger.value} while {self.state.value}")
+        self.state = target
