@@ -1,19 +1,20 @@
 """The exceptions of smppgw, drawn as a tree.
 
-    SmppgwError                 everything a person may be told; ends a command, never with a traceback
-    ├── ConfigError             config.toml: every mistake at once                            (status 2)
-    ├── InputError              what somebody gave cannot be used: a file, a text, an option  (status 2)
+    SmppgwError                 whatever a person may be told; never a traceback
+    ├── ConfigError             config.toml: every mistake at once                    (status 2)
+    ├── InputError              a file, a text or an option cannot be used            (status 2)
     │   ├── NumberError         a cell is no mobile number, and why
     │   └── TemplateError       a text with {placeholders} that cannot be filled
-    ├── OperationError          it could not be done, though it was asked for properly        (status 1)
+    ├── OperationError          it was asked for properly and could not be done       (status 1)
     │   ├── DatabaseError       the ledger cannot be opened, read or written
     │   └── GatewayRunningError a gateway already serves this database
     └── ProtocolError           SMPP
         ├── LocalProtocolError  we asked a session for what its state does not allow
-        └── RemoteProtocolError the peer broke the framing: the connection must end
+        └── RemoteProtocolError the peer sent what cannot be read
 
-Outcomes are not exceptions: a refused submit_sm, a throttling answer, an expired message, an unreadable
-receipt are stored and counted. A message of an exception never holds a number or a text of a citizen.
+Outcomes are not exceptions: a refused submit_sm, a throttling answer, an expired message, an
+unreadable receipt are stored and counted. A message of an exception never holds a number or a text
+of a citizen.
 """
 
 from collections.abc import Sequence
@@ -45,8 +46,8 @@ class InputError(SmppgwError):
 class NumberError(InputError):
     """A cell is not a mobile number that can be written to.
 
-    `reason` is one of `invalid`, `landline`, `machine`, `short`, `ambiguous`; the number itself is not
-    part of the message.
+    `reason` is one of `invalid`, `landline`, `machine`, `short`, `ambiguous`; the number itself is
+    not part of the message.
     """
 
     def __init__(self, reason: str) -> None:
@@ -79,4 +80,4 @@ class LocalProtocolError(ProtocolError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the framing; no later octet of this connection can be trusted."""
+    """The peer broke a body, which is answered with a status."""

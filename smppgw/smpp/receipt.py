@@ -48,7 +48,8 @@ INTERMEDIATE = frozenset({"ENROUTE", "ACCEPTD"})  # the SMSC is still trying
 
 _CANONICAL = re.compile(
     rb"id:(?P<id>[^ ]+) sub:[^ ]* dlvrd:[^ ]* submit date:(?P<submit>[^ ]*)"
-    rb" done date:(?P<done>[^ ]*) stat:(?P<stat>[A-Z]+) err:(?P<err>[^ ]*)(?: [Tt]ext:(?P<text>.*))?",
+    rb" done date:(?P<done>[^ ]*) stat:(?P<stat>[A-Z]+) err:(?P<err>[^ ]*)"
+    rb"(?: [Tt]ext:(?P<text>.*))?",
     re.DOTALL,
 )
 _FIELD = re.compile(

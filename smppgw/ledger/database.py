@@ -1,0 +1,204 @@
+"""The file: opening it, its version, its locks, and what goes wrong with it in plain words.
+
+One SQLite file in WAL mode with synchronous=FULL: what is committed survives kill -9 and power cut
+(I1). Beside it stands `<file>-lock`, whose single octets are locked by the processes at work: octet
+0 by the gateway, octet N by whoever loads job N. A lock goes with its process, so a dead loader is
+told from a slow one without a clock. The locks are of the open file description (fcntl(2), Linux),
+so that a gateway and a loader in one process hold theirs apart.
+"""
+
+import fcntl
+import os
+import sqlite3
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from smppgw.errors import DatabaseError, GatewayRunningError
+
+VERSION = 1
+BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
+_CACHE_KIB = 16 * 1024
+_GATEWAY_OCTET = 0
+_FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid
+
+
+def open_database(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open the ledger's file, in autocommit mode: transactions are visible in the code.
+
+    Args:
+        path: the SQLite file.
+        create: make it, with mode 0600, where there is none.
+
+    Raises:
+        DatabaseError: there is none, it cannot be opened or written, or it is no ledger of ours.
+    """
+    with explained(path):
+        if create:
+            _create(path)
+        elif not path.exists():
+            raise DatabaseError(
+                f"There is no database {path} yet: the first `smppgw submit` or `smppgw run` makes it."
+            )
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            cached_statements=256,
+            check_same_thread=False,  # opened here, used by the one thread of aiosqlite
+        )
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            _bring_up(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _create(path: Path) -> None:
+    # Made before SQLite does, so that its mode is never wider than ours.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _bring_up(db: sqlite3.Connection, path: Path) -> None:
+    version = _version(db)
+    if version == 0:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN IMMEDIATE")
+        if _version(db) == 0:  # nobody else was quicker
+            if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                db.execute("ROLLBACK")
+                raise DatabaseError(
+                    f"{path} is a database of some other program: name another file as "
+                    "[gateway] database."
+                )
+            for statement in _statements():
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+        version = _version(db)
+    if version != VERSION:
+        raise DatabaseError(
+            f"{path} has version {version} and this smppgw knows version {VERSION}: "
+            "run the smppgw that made it, or a newer one."
+        )
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _statements() -> Iterator[str]:
+    """Cut schema.sql into its statements, so that all run in one transaction."""
+    statement = ""
+    for line in resources.files(__package__).joinpath("schema.sql").read_text("utf-8").splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into one sentence that says what to do.
+
+    Raises:
+        DatabaseError: in place of any sqlite3.Error or OSError inside.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DatabaseError(f"{path}: {_explain(error)}") from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DatabaseError(f"{path}: {reason}. Check the path, its owner and its mode.") from error
+
+
+_EXPLANATIONS = {
+    "SQLITE_READONLY": "it cannot be written. Check the owner and mode of the file and its folder.",
+    "SQLITE_CANTOPEN": "it cannot be opened. Check that its folder exists and may be written.",
+    "SQLITE_PERM": "it cannot be opened. Check the owner and mode of the file and its folder.",
+    "SQLITE_BUSY": f"another process has held it for {BUSY_TIMEOUT_S:g} s. Find it and end it.",
+    "SQLITE_FULL": "the disk is full. Make room: nothing that was acknowledged is lost.",
+    "SQLITE_IOERR": "the disk does not read or write. Check it before anything else.",
+    "SQLITE_NOTADB": "it is not an SQLite database. Name another file as [gateway] database.",
+    "SQLITE_CORRUPT": "it is damaged. Stop the gateway and restore a backup.",
+}
+
+
+def _explain(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    for prefix, explanation in _EXPLANATIONS.items():
+        if name.startswith(prefix):
+            return explanation
+    return f"{error}."
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done inside, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+class Locks:
+    """The lock file: who is at work on this database."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + "-lock")
+        with explained(self._path):
+            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def close(self) -> None:
+        """Let go of every lock taken here; may be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def take_gateway(self) -> None:
+        """Become the gateway of this database.
+
+        Raises:
+            GatewayRunningError: another process is.
+        """
+        if not self._take(_GATEWAY_OCTET):
+            raise GatewayRunningError(
+                "A gateway is already running on this database: stop it first, or see `smppgw status`."
+            )
+
+    def gateway_running(self) -> bool:
+        """Whether some process is the gateway of this database."""
+        return not self._free(_GATEWAY_OCTET)
+
+    def take_job(self, job_id: int) -> None:
+        """Say that this process loads a job."""
+        self._take(job_id)
+
+    def job_abandoned(self, job_id: int) -> bool:
+        """Whether no process loads this job."""
+        return self._free(job_id)
+
+    def _take(self, octet: int) -> bool:
+        lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, octet, 1, 0)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _free(self, octet: int) -> bool:
+        lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, octet, 1, 0)
+        answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, lock)
+        return bool(_FLOCK.unpack(answer)[0] == fcntl.F_UNLCK)

@@ -1,0 +1,948 @@
+"""The turn: one transaction that records what arrived and claims what may leave.
+
+In: answers, lost requests, receipts and inbound texts since the last turn, and for each link how
+many segments it may write now. Out: exactly those segments, committed as `submitting` (I3). There
+is no other place that moves a message from state to state once its job is queued.
+
+    queued → submitting → accepted → delivered | undelivered
+                 ├→ rejected          refused for good, or attempts used up
+                 ├→ unknown           no answer and none can come, policy hold
+                 └→ queued            throttled, try later, or unknown under resend
+    queued → expired                  its validity passed before it left
+
+Nearly every message has one segment and its answer comes while it is `submitting`: those are
+recorded in batches, without looking. Everything else (long texts, late answers, lost requests) is
+looked at one by one.
+
+Runs in the writer's thread on a plain sqlite3 connection; time is handed in, milliseconds since
+1970.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from smppgw.errors import DatabaseError
+from smppgw.ledger.database import transaction
+from smppgw.smpp.receipt import Receipt, normal_form, normal_forms
+from smppgw.smpp.status import Verdict
+
+# A message that is to be tried later waits this long, then twice as long each time, up to the
+# longest.
+FIRST_RETRY_MS = 10_000
+LONGEST_RETRY_MS = 3_600_000
+# A parked receipt whose response has not come by then is nobody's.
+PARKED_LIMIT_MS = 3_600_000
+# Messages that expire in one turn: an expired job of a million must not hold an alert.
+EXPIRED_AT_ONCE = 1000
+_JOBS_AT_ONCE = 32
+
+_JOB_SHIFT = 32
+_SEGMENT_SHIFT = 8
+# What a final receipt makes of a segment. OTHER is not here: an unknown word is kept, not guessed
+# at.
+FINAL_STATES = {
+    "DELIVRD": "delivered",
+    "UNDELIV": "undelivered",
+    "EXPIRED": "undelivered",
+    "DELETED": "undelivered",
+    "REJECTD": "undelivered",
+    "UNKNOWN": "undelivered",
+}
+
+
+class Answered(NamedTuple):
+    """What the SMSC answered to one submit_sm."""
+
+    segment_id: int
+    attempt: int
+    total: int  # segments of its message
+    account_id: int
+    verdict: Verdict
+    command_status: int
+    smsc_message_id: str
+    waited_ms: int  # since it was written
+
+
+class Lost(NamedTuple):
+    """A submit_sm whose outcome nobody will tell: the connection broke, or the answer is overdue."""
+
+    segment_id: int
+    attempt: int
+
+
+class Received(NamedTuple):
+    """A receipt, with the account that it came by and how that account writes its ids."""
+
+    account_id: int
+    dialect: str
+    recipient: str  # digits: the deliver_sm's source
+    receipt: Receipt
+
+
+class Inbound(NamedTuple):
+    """A text from a phone, as it came."""
+
+    account_id: int
+    source: str
+    destination: str
+    esm_class: int
+    data_coding: int
+    short_message: bytes
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What arrived since the last turn.
+
+    `late` are answers to requests that had been given up as `lost`; `abandoned` are messages of
+    which a link that is gone had sent some segments and not the others.
+    """
+
+    answered: list[Answered] = field(default_factory=list)
+    late: list[Answered] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    abandoned: list[int] = field(default_factory=list)
+    receipts: list[Received] = field(default_factory=list)
+    inbound: list[Inbound] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.answered
+            or self.receipts
+            or self.late
+            or self.lost
+            or self.abandoned
+            or self.inbound
+        )
+
+
+class Remainder(NamedTuple):
+    """The segments of a message that its link has not sent yet: numbers in order."""
+
+    message_id: int
+    numbers: tuple[int, ...]
+
+
+class Demand(NamedTuple):
+    """What one link may write now."""
+
+    link: int  # the gateway's own index of it
+    account_id: int
+    slots: int  # segments
+    classes: frozenset[str]
+    remainder: Remainder | None = None
+
+
+class Claim(NamedTuple):
+    """Segments of one message, committed as submitting; `numbers` are those to write now, in order."""
+
+    job_id: int
+    message_id: int
+    recipient: str  # E.164
+    fields: str | None  # JSON of a personal text's values
+    total: int  # segments of the message
+    attempt: int
+    numbers: tuple[int, ...]
+
+
+class JobText(NamedTuple):
+    """What a link needs to know to write a job's messages."""
+
+    job_id: int
+    job_class: str
+    ready_at: int
+    sender: str
+    text: str
+    rewrite: str
+    flash: bool
+
+
+@dataclass(slots=True)
+class Turned:
+    """What one turn did.
+
+    Attributes:
+        claims: by link, what to write now.
+        remainders: by link, what is left of the last message it claimed.
+        jobs: the texts of the jobs claimed from, by id.
+        finished: how many messages reached a final state, by (class, state).
+        exhausted: nothing more can be claimed until another process writes or `next_due_at`.
+        next_due_at: when something that waits may be claimed; None where nothing waits.
+        delivery_ms: time from submit to final receipt, one for each segment, by account.
+        unmatched: receipts that found no segment, by kind: parked, orphan.
+    """
+
+    claims: dict[int, list[Claim]] = field(default_factory=dict)
+    remainders: dict[int, Remainder] = field(default_factory=dict)
+    jobs: dict[int, JobText] = field(default_factory=dict)
+    finished: Counter[tuple[str, str]] = field(default_factory=Counter)
+    exhausted: bool = True
+    next_due_at: int | None = None
+    delivery_ms: dict[int, list[int]] = field(default_factory=dict)
+    unmatched: Counter[str] = field(default_factory=Counter)
+
+
+def turn(
+    db: sqlite3.Connection,
+    arrivals: Arrivals,
+    demands: Sequence[Demand],
+    now: int,
+    *,
+    housekeeping: bool = False,
+) -> Turned:
+    """Record what arrived and claim what may leave, in one transaction.
+
+    Args:
+        db: the ledger.
+        arrivals: what the links brought.
+        demands: what each link may write now; every link that holds a remainder is named, even
+            with no slot.
+        now: milliseconds since 1970.
+        housekeeping: also expire what waited too long, and give up on parked receipts; wanted
+            every second or so.
+
+    Raises:
+        sqlite3.Error: nothing was recorded and nothing claimed.
+        DatabaseError: the ledger contradicts what the gateway knows; nothing was recorded.
+    """
+    work = _Turn(db, now, {d.remainder.message_id for d in demands if d.remainder})
+    with transaction(db):
+        work.record(arrivals)
+        if housekeeping:
+            work.keep_house()
+        work.claim(demands)
+        work.count()
+    return work.turned
+
+
+def recover(db: sqlite3.Connection, now: int) -> int:
+    """Settle what a gateway that died left as submitting, by each job's policy.
+
+    Args:
+        db: the ledger, which no gateway is using.
+        now: milliseconds since 1970.
+
+    Returns:
+        How many segments have an outcome that nobody knows.
+    """
+    work = _Turn(db, now, set())
+    unknown = 0
+    with transaction(db):
+        for (job_id,) in db.execute("SELECT id FROM job WHERE submitting > 0").fetchall():
+            messages = db.execute(
+                "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'submitting'",
+                _messages_of(job_id),
+            ).fetchall()
+            for (message_id,) in messages:
+                sent = db.execute(
+                    "SELECT id, attempt FROM segment"
+                    " WHERE id > ? AND id < ? AND state = 'submitting'",
+                    _segments_of(message_id),
+                ).fetchall()
+                unknown += len(sent)
+                work.record(Arrivals(lost=[Lost(*row) for row in sent], abandoned=[message_id]))
+        work.count()
+    return unknown
+
+
+class _Turn:
+    """One turn at work: its clock, and how the counts of jobs and accounts change by it."""
+
+    def __init__(self, db: sqlite3.Connection, now: int, held: set[int]) -> None:
+        self.db = db
+        self.now = now
+        self.turned = Turned()
+        self._held = held  # messages of which a link still has segments to send
+        self._moved: Counter[tuple[int, str, str]] = Counter()  # (job, from, to) → messages
+        self._receipt_counts: Counter[tuple[int, str]] = Counter()  # (account, kind)
+        self._rules_of: dict[int, tuple[int, str]] = {}
+
+    # Record
+
+    def record(self, arrivals: Arrivals) -> None:
+        """Write down what the links brought."""
+        receipts = arrivals.receipts
+        if arrivals.answered:
+            receipts = self._answers(arrivals.answered, receipts)
+        for answer in arrivals.late:
+            self._late_answer(answer)
+        if arrivals.lost or arrivals.abandoned:
+            self._losses(arrivals.lost, arrivals.abandoned)
+        for account_id, count in Counter(r.account_id for r in arrivals.receipts).items():
+            self._receipt_counts[account_id, "received"] += count
+        if receipts:
+            self._receipts(receipts)
+        if arrivals.inbound:
+            self.db.executemany(
+                "INSERT INTO inbound (received_at, account_id, source, destination, esm_class,"
+                " data_coding, short_message) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(self.now, *text) for text in arrivals.inbound],
+            )
+
+    def _answers(self, answered: list[Answered], receipts: list[Received]) -> list[Received]:
+        """Record the answers; a receipt that came with its answer is recorded in the same breath.
+
+        Returns:
+            The receipts that are still to be recorded.
+        """
+        now = self.now
+        early = {
+            (account_id, normal_form(receipt.message_id)): position
+            for position, (account_id, _, _, receipt) in enumerate(receipts)
+            if receipt.message_id and receipt.state in FINAL_STATES
+        }
+        segments: list[tuple[object, ...]] = []
+        messages: list[tuple[str, str | None, int]] = []
+        others: list[Answered] = []
+        taken: set[int] = set()
+        moved = self._moved
+        for answer in answered:
+            segment_id, attempt, total, account_id, verdict, status, smsc_id, waited_ms = answer
+            if verdict is not Verdict.ACCEPTED or total > 1:
+                others.append(answer)
+                continue
+            state, done_at, error, raw = "accepted", None, None, None
+            position = early.pop((account_id, normal_form(smsc_id)), None) if early else None
+            if position is not None:
+                receipt = receipts[position].receipt
+                taken.add(position)
+                state, done_at = FINAL_STATES[receipt.state], now
+                if state != "delivered":
+                    error, raw = _error_of(receipt), receipt.raw
+                self._receipt_counts[account_id, "matched"] += 1
+                self.turned.delivery_ms.setdefault(account_id, []).append(waited_ms)
+            segments.append((state, smsc_id, status, now, done_at, error, raw, segment_id, attempt))
+            message_id = segment_id >> _SEGMENT_SHIFT
+            messages.append((state, error, message_id))
+            moved[message_id >> _JOB_SHIFT, "submitting", state] += 1
+        self._update_all(
+            "UPDATE segment SET state = ?, smsc_message_id = ?, command_status = ?,"
+            " accepted_at = ?, done_at = ?, error = ?, receipt = ?"
+            " WHERE id = ? AND attempt = ? AND state = 'submitting'",
+            segments,
+        )
+        self._update_all(
+            "UPDATE message SET state = ?, error = ? WHERE id = ? AND state = 'submitting'",
+            messages,
+        )
+        for answer in others:
+            self._answer(answer)
+        if self.db.execute("SELECT EXISTS (SELECT 1 FROM parked)").fetchone()[0]:
+            for answer in answered:
+                self._unpark(answer)
+        return [receipt for position, receipt in enumerate(receipts) if position not in taken]
+
+    def _answer(self, answer: Answered) -> None:
+        """Record an answer that is not plain: refused, throttled, or to one segment of several."""
+        message_id = answer.segment_id >> _SEGMENT_SHIFT
+        match answer.verdict:
+            case Verdict.ACCEPTED:
+                self._accept(answer)
+            case Verdict.SLOW_DOWN | Verdict.STOP_LINK:
+                self._forget(answer)
+            case Verdict.TRY_LATER if self._use_attempt(message_id):
+                self._forget(answer)
+            case Verdict.REFUSED | Verdict.TRY_LATER:
+                self._reject(answer)
+        self._roll_up(message_id)
+
+    def _accept(self, answer: Answered) -> None:
+        self.db.execute(
+            "UPDATE segment SET state = 'accepted', smsc_message_id = ?, command_status = ?,"
+            " accepted_at = ? WHERE id = ? AND attempt = ?",
+            (
+                answer.smsc_message_id,
+                answer.command_status,
+                self.now,
+                answer.segment_id,
+                answer.attempt,
+            ),
+        )
+
+    def _reject(self, answer: Answered) -> None:
+        self.db.execute(
+            "UPDATE segment SET state = 'rejected', command_status = ?, done_at = ?"
+            " WHERE id = ? AND attempt = ?",
+            (answer.command_status, self.now, answer.segment_id, answer.attempt),
+        )
+
+    def _forget(self, answer: Answered) -> None:
+        """Drop a segment that the SMSC did not take: it is missing from its message again."""
+        self.db.execute(
+            "DELETE FROM segment WHERE id = ? AND attempt = ?",
+            (answer.segment_id, answer.attempt),
+        )
+
+    def _use_attempt(self, message_id: int) -> bool:
+        """Count an attempt; False where it was the last."""
+        limit, _ = self._rules(message_id >> _JOB_SHIFT)
+        (attempts,) = self.db.execute(
+            "UPDATE message SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
+            (message_id,),
+        ).fetchone()
+        return bool(attempts < limit)
+
+    def _late_answer(self, answer: Answered) -> None:
+        """Settle an unknown segment by the answer that came after all.
+
+        Where it has been sent again meanwhile, the attempt differs and nothing changes.
+        """
+        row = self.db.execute(
+            "SELECT state FROM segment WHERE id = ? AND attempt = ?",
+            (answer.segment_id, answer.attempt),
+        ).fetchone()
+        if row == ("unknown",):
+            self._answer(answer)
+            self._unpark(answer)
+
+    def _losses(self, lost: list[Lost], abandoned: list[int]) -> None:
+        messages = dict.fromkeys(abandoned)
+        for segment_id, attempt in lost:
+            self.db.execute(
+                "UPDATE segment SET state = 'unknown'"
+                " WHERE id = ? AND attempt = ? AND state = 'submitting'",
+                (segment_id, attempt),
+            )
+            messages[segment_id >> _SEGMENT_SHIFT] = None
+        for message_id in messages:
+            self._roll_up(message_id)
+
+    def _roll_up(self, message_id: int) -> None:
+        """Make a message's state from its segments': the one place where arrows meet."""
+        state, total, attempts = self.db.execute(
+            "SELECT state, segments, attempts FROM message WHERE id = ?", (message_id,)
+        ).fetchone()
+        rows = self.db.execute(
+            "SELECT state, error, command_status FROM segment WHERE id > ? AND id < ?",
+            _segments_of(message_id),
+        ).fetchall()
+        states = Counter(row[0] for row in rows)
+        if states["submitting"]:
+            return
+        if states["rejected"]:
+            status = next(row[2] for row in rows if row[0] == "rejected")
+            self._move(message_id, state, "rejected", f"command_status 0x{status:08X}")
+        elif message_id in self._held:
+            return  # its link goes on with it
+        elif states["unknown"]:
+            limit, policy = self._rules(message_id >> _JOB_SHIFT)
+            if policy == "resend" and attempts + 1 < limit:
+                if state != "queued":
+                    self._requeue(message_id, state, self.now, attempts + 1)
+            else:
+                self._move(message_id, state, "unknown", "no answer")
+        elif len(rows) < total:
+            delay_ms = min(FIRST_RETRY_MS << (attempts - 1), LONGEST_RETRY_MS) if attempts else 0
+            self._requeue(message_id, state, self.now + delay_ms, attempts)
+        elif states["undelivered"]:
+            error = next(row[1] for row in rows if row[0] == "undelivered")
+            self._move(message_id, state, "undelivered", error)
+        elif states["delivered"]:
+            # Receipts may be asked for on some segments only: the others stay accepted.
+            awaited = any(row[0] == "accepted" for row in rows) and states["delivered"] < total
+            self._move(message_id, state, "accepted" if awaited else "delivered")
+        else:
+            self._move(message_id, state, "accepted")
+
+    def _move(self, message_id: int, state: str, to: str, error: str | None = None) -> None:
+        if state != to:
+            self.db.execute(
+                "UPDATE message SET state = ?, error = ?, due_at = NULL WHERE id = ?",
+                (to, error, message_id),
+            )
+            self._moved[message_id >> _JOB_SHIFT, state, to] += 1
+
+    def _requeue(self, message_id: int, state: str, due_at: int, attempts: int) -> None:
+        job_id = message_id >> _JOB_SHIFT
+        self.db.execute(
+            "UPDATE message SET state = 'queued', error = NULL, due_at = ?, attempts = ?"
+            " WHERE id = ?",
+            (due_at, attempts, message_id),
+        )
+        self.db.execute(
+            "UPDATE job SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
+            (due_at, job_id),
+        )
+        if state != "queued":
+            self._moved[job_id, state, "queued"] += 1
+
+    def _rules(self, job_id: int) -> tuple[int, str]:
+        """Return a job's limit of attempts and its policy for unknown outcomes."""
+        rules = self._rules_of.get(job_id)
+        if rules is None:
+            rules = self._rules_of[job_id] = self.db.execute(
+                "SELECT attempts, unknown_policy FROM job WHERE id = ?", (job_id,)
+            ).fetchone()
+        return rules
+
+    def _update_all(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """Update one row for each tuple, or stop: the ledger is not what we take it for."""
+        if rows and self.db.executemany(sql, rows).rowcount != len(rows):
+            raise DatabaseError(
+                "The database contradicts the gateway: something else has changed messages that "
+                "were being sent. Nothing was recorded; restart the gateway."
+            )
+
+    # Receipts
+
+    def _receipts(self, receipts: list[Received]) -> None:
+        """Settle segments by receipts; park those whose response has not come."""
+        now = self.now
+        segments: list[tuple[object, ...]] = []
+        messages: list[tuple[str, str | None, int]] = []
+        settled: set[int] = set()
+        for account_id, dialect, recipient, receipt in receipts:
+            row = self._find(account_id, dialect, recipient, receipt.message_id)
+            if row is None:
+                self._park(account_id, recipient, receipt)
+                continue
+            segment_id, state, submitted_at, total, message_state = row
+            if state != "accepted" or segment_id in settled:
+                self._receipt_counts[account_id, "duplicate"] += 1
+                continue
+            self._receipt_counts[account_id, "matched"] += 1
+            final = FINAL_STATES.get(receipt.state)
+            if final is None:
+                self._note_receipt(segment_id, receipt)
+                continue
+            settled.add(segment_id)
+            self.turned.delivery_ms.setdefault(account_id, []).append(now - submitted_at)
+            if total > 1 or message_state != "accepted":
+                self._settle(segment_id, final, receipt)
+                continue
+            error, raw = (None, None) if final == "delivered" else (_error_of(receipt), receipt.raw)
+            segments.append((final, now, error, raw, segment_id))
+            message_id = segment_id >> _SEGMENT_SHIFT
+            messages.append((final, error, message_id))
+            self._moved[message_id >> _JOB_SHIFT, "accepted", final] += 1
+        self._update_all(
+            "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ?"
+            " WHERE id = ? AND state = 'accepted'",
+            segments,
+        )
+        self._update_all(
+            "UPDATE message SET state = ?, error = ? WHERE id = ? AND state = 'accepted'",
+            messages,
+        )
+
+    def _find(
+        self, account_id: int, dialect: str, recipient: str, message_id: str | None
+    ) -> tuple[int, str, int, int, str] | None:
+        """Find the newest segment that a receipt's id may name.
+
+        An id that fits only after conversion between hexadecimal and decimal must come from the
+        number that the message went to.
+        """
+        if not message_id:
+            return None
+        for position, form in enumerate(normal_forms(message_id, dialect)):
+            row: tuple[int, str, int, int, str, str] | None = self.db.execute(
+                "SELECT s.id, s.state, s.submitted_at, m.segments, m.state, m.recipient"
+                " FROM segment AS s JOIN message AS m ON m.id = s.id >> 8"
+                " WHERE s.account_id = ? AND ltrim(lower(s.smsc_message_id), '0') = ?"
+                " AND s.smsc_message_id IS NOT NULL"
+                " ORDER BY s.accepted_at DESC, s.id DESC LIMIT 1",
+                (account_id, form),
+            ).fetchone()
+            if row is not None and (position == 0 or _digits(row[5]) == _digits(recipient)):
+                return row[:5]
+        return None
+
+    def _settle(self, segment_id: int, final: str, receipt: Receipt) -> None:
+        error = None if final == "delivered" else _error_of(receipt)
+        self.db.execute(
+            "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ? WHERE id = ?",
+            (final, self.now, error, None if error is None else receipt.raw, segment_id),
+        )
+        self._roll_up(segment_id >> _SEGMENT_SHIFT)
+
+    def _note_receipt(self, segment_id: int, receipt: Receipt) -> None:
+        """Keep what an intermediate receipt, or one of an unknown state, says."""
+        self.db.execute(
+            "UPDATE segment SET error = ?, receipt = ? WHERE id = ?",
+            (_error_of(receipt), receipt.raw, segment_id),
+        )
+
+    def _park(self, account_id: int, recipient: str, receipt: Receipt) -> None:
+        if not receipt.message_id:
+            self._receipt_counts[account_id, "orphan"] += 1
+            self.turned.unmatched["orphan"] += 1
+            return
+        self.db.execute(
+            "INSERT INTO parked (account_id, smsc_message_id, recipient, state, raw_state, error,"
+            " receipt, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                account_id,
+                receipt.message_id,
+                recipient,
+                receipt.state,
+                receipt.raw_state,
+                receipt.error,
+                receipt.raw,
+                self.now,
+            ),
+        )
+        self._receipt_counts[account_id, "parked"] += 1
+        self.turned.unmatched["parked"] += 1
+
+    def _unpark(self, answer: Answered) -> None:
+        """Settle a segment, now that it has an id, by the receipts that came before."""
+        if answer.verdict is not Verdict.ACCEPTED:
+            return
+        message_id = answer.segment_id >> _SEGMENT_SHIFT
+        for position, form in enumerate(normal_forms(answer.smsc_message_id)):
+            rows = self.db.execute(
+                "SELECT id, recipient, smsc_message_id, state, raw_state, error, receipt"
+                " FROM parked WHERE account_id = ?"
+                " AND ltrim(lower(smsc_message_id), '0') = ? ORDER BY id",
+                (answer.account_id, form),
+            ).fetchall()
+            for parked_id, recipient, smsc_id, state, raw_state, error, raw in rows:
+                if position and not self._went_to(message_id, recipient):
+                    continue
+                self.db.execute("DELETE FROM parked WHERE id = ?", (parked_id,))
+                self._receipt_counts[answer.account_id, "parked"] -= 1
+                (current,) = self.db.execute(
+                    "SELECT state FROM segment WHERE id = ?", (answer.segment_id,)
+                ).fetchone()
+                if current != "accepted":
+                    self._receipt_counts[answer.account_id, "duplicate"] += 1
+                    continue
+                self._receipt_counts[answer.account_id, "matched"] += 1
+                receipt = Receipt(smsc_id, state, raw_state, error, None, raw, None, None)
+                final = FINAL_STATES.get(state)
+                if final is None:
+                    self._note_receipt(answer.segment_id, receipt)
+                else:
+                    self.turned.delivery_ms.setdefault(answer.account_id, []).append(
+                        answer.waited_ms
+                    )
+                    self._settle(answer.segment_id, final, receipt)
+
+    def _went_to(self, message_id: int, recipient: str) -> bool:
+        (ours,) = self.db.execute(
+            "SELECT recipient FROM message WHERE id = ?", (message_id,)
+        ).fetchone()
+        return _digits(ours) == _digits(recipient)
+
+    # Keep house
+
+    def keep_house(self) -> None:
+        """Expire what waited too long, and give up on receipts whose response never came."""
+        jobs = self.db.execute(
+            "SELECT id, cursor, class FROM job WHERE (state = 'queued' OR state = 'sending')"
+            " AND ready_at IS NOT NULL AND expires_at <= ? ORDER BY lane, id",
+            (self.now,),
+        ).fetchall()
+        for job_id, cursor, _ in jobs:
+            self._expire(job_id, cursor)
+        orphans = self.db.execute(
+            "DELETE FROM parked WHERE received_at <= ? RETURNING account_id",
+            (self.now - PARKED_LIMIT_MS,),
+        ).fetchall()
+        for (account_id,) in orphans:
+            self._receipt_counts[account_id, "parked"] -= 1
+            self._receipt_counts[account_id, "orphan"] += 1
+            self.turned.unmatched["orphan"] += 1
+
+    def _expire(self, job_id: int, cursor: int) -> None:
+        """Expire messages of a job, EXPIRED_AT_ONCE at most; the next turn goes on."""
+        _, last = _messages_of(job_id)
+        came_back = self.db.execute(
+            "SELECT id FROM message WHERE id >> 32 = ? AND due_at IS NOT NULL LIMIT ?",
+            (job_id, EXPIRED_AT_ONCE),
+        ).fetchall()
+        fresh = self.db.execute(
+            "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'queued'"
+            " ORDER BY id LIMIT ?",
+            (cursor, last, EXPIRED_AT_ONCE - len(came_back)),
+        ).fetchall()
+        self._update_all(
+            "UPDATE message SET state = 'expired', due_at = NULL WHERE id = ? AND state = 'queued'",
+            came_back + fresh,
+        )
+        self._moved[job_id, "queued", "expired"] += len(came_back) + len(fresh)
+        full = len(came_back) + len(fresh) == EXPIRED_AT_ONCE
+        self.db.execute(
+            "UPDATE job SET cursor = ?, ready_at = iif(?, ready_at, NULL) WHERE id = ?",
+            (fresh[-1][0] if fresh else cursor, full, job_id),
+        )
+
+    # Claim
+
+    def claim(self, demands: Sequence[Demand]) -> None:
+        """Give each link the segments that it may write now, alerts first."""
+        open_demands = [demand for demand in map(self._continue, demands) if demand.slots > 0]
+        lane, job_id = -1, 0
+        while open_demands:
+            jobs = self.db.execute(
+                "SELECT lane, id, cursor, class, ready_at, sender, text, rewrite, flash FROM job"
+                " WHERE (state = 'queued' OR state = 'sending') AND ready_at IS NOT NULL"
+                " AND ready_at <= ? AND expires_at > ? AND (lane, id) > (?, ?)"
+                " ORDER BY lane, id LIMIT ?",
+                (self.now, self.now, lane, job_id, _JOBS_AT_ONCE),
+            ).fetchall()
+            for job in jobs:
+                lane, job_id, cursor, job_class, ready_at, sender, body, rewrite, flash = job
+                takers = [d for d in open_demands if job_class in d.classes]
+                if not takers:
+                    continue
+                self.turned.jobs[job_id] = JobText(
+                    job_id, job_class, ready_at, sender, body, rewrite, bool(flash)
+                )
+                left = {demand.link: demand for demand in self._take(job_id, cursor, takers)}
+                open_demands = [
+                    demand
+                    for demand in (left.get(d.link, d) for d in open_demands)
+                    if demand.slots > 0
+                ]
+            if len(jobs) < _JOBS_AT_ONCE:
+                break
+        self.turned.exhausted = bool(open_demands)
+        if open_demands:
+            (self.turned.next_due_at,) = self.db.execute(
+                "SELECT min(ready_at) FROM job WHERE (state = 'queued' OR state = 'sending')"
+                " AND ready_at IS NOT NULL AND ready_at > ?",
+                (self.now,),
+            ).fetchone()
+
+    def _continue(self, demand: Demand) -> Demand:
+        """Go on with the message whose first segments the link has sent (no interleaving, I8)."""
+        if demand.remainder is None:
+            return demand
+        message_id, numbers = demand.remainder
+        row = self.db.execute(
+            "SELECT recipient, fields, segments, attempts FROM message"
+            " WHERE id = ? AND state = 'submitting' AND NOT EXISTS (SELECT 1 FROM segment"
+            " WHERE segment.id > ? AND segment.id < ? AND segment.state = 'rejected')",
+            (message_id, *_segments_of(message_id)),
+        ).fetchone()
+        if row is None:  # a segment was refused meanwhile: the others would be wasted money
+            return demand
+        recipient, fields, total, attempts = row
+        now_numbers, later = numbers[: demand.slots], numbers[demand.slots :]
+        job_id = message_id >> _JOB_SHIFT
+        if now_numbers:
+            self._insert_segments(message_id, now_numbers, demand.account_id, attempts)
+            self._add_claim(
+                demand,
+                Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers),
+            )
+            if job_id not in self.turned.jobs:
+                self.turned.jobs[job_id] = self._job_text(job_id)
+        if later:
+            self.turned.remainders[demand.link] = Remainder(message_id, later)
+        return demand._replace(slots=demand.slots - len(now_numbers))
+
+    def _job_text(self, job_id: int) -> JobText:
+        row = self.db.execute(
+            "SELECT class, coalesce(ready_at, created_at), sender, text, rewrite, flash"
+            " FROM job WHERE id = ?",
+            (job_id,),
+        ).fetchone()
+        *known, flash = row
+        return JobText(job_id, *known, bool(flash))
+
+    def _take(self, job_id: int, cursor: int, takers: list[Demand]) -> list[Demand]:
+        """Claim from one job for the links that want its class; returns what they still want."""
+        drained = False
+        left = []
+        for demand in takers:
+            demand = self._take_requeued(job_id, demand)
+            while demand.slots > 0 and not drained:
+                demand, cursor, drained = self._take_fresh(job_id, cursor, demand)
+            left.append(demand)
+        self.db.execute(
+            "UPDATE job SET cursor = ?1, state = 'sending',"
+            " first_submit_at = coalesce(first_submit_at, ?2),"
+            " ready_at = iif(?3, (SELECT min(due_at) FROM message"
+            "   WHERE message.id >> 32 = ?4 AND due_at IS NOT NULL), ready_at) WHERE id = ?4",
+            (cursor, self.now, drained, job_id),
+        )
+        return left
+
+    def _take_fresh(self, job_id: int, cursor: int, demand: Demand) -> tuple[Demand, int, bool]:
+        """Claim messages that never left, in order.
+
+        Returns:
+            What the link still wants, the last message claimed, and whether none is left.
+        """
+        _, last = _messages_of(job_id)
+        rows = self.db.execute(
+            "SELECT id, recipient, fields, segments, attempts FROM message"
+            " WHERE id > ? AND id < ? AND state = 'queued' ORDER BY id LIMIT ?",
+            (cursor, last, demand.slots),
+        ).fetchall()
+        if not rows:
+            return demand, cursor, True
+        singles = len(rows)
+        for position, row in enumerate(rows):
+            if row[3] != 1:
+                singles = position
+                break
+        if singles:
+            self._claim_singles(job_id, rows[:singles], demand)
+            drained = len(rows) < demand.slots and singles == len(rows)
+            return demand._replace(slots=demand.slots - singles), rows[singles - 1][0], drained
+        message_id = rows[0][0]
+        return self._claim_one(job_id, rows[0], demand, range(1, rows[0][3] + 1)), message_id, False
+
+    def _claim_singles(
+        self, job_id: int, rows: list[tuple[int, str, str | None, int, int]], demand: Demand
+    ) -> None:
+        """Claim a run of messages of one segment, in two statements."""
+        first, last = rows[0][0], rows[-1][0]
+        moved = self.db.execute(
+            "UPDATE message SET state = 'submitting' WHERE id BETWEEN ? AND ? AND state = 'queued'",
+            (first, last),
+        ).rowcount
+        if moved != len(rows):
+            raise DatabaseError(f"job {job_id}: {len(rows)} messages to claim, {moved} claimed.")
+        self.db.execute(
+            "INSERT INTO segment (id, state, account_id, attempt, submitted_at)"
+            " SELECT id << 8 | 1, 'submitting', ?, attempts, ? FROM message"
+            " WHERE id BETWEEN ? AND ? AND state = 'submitting' AND due_at IS NULL",
+            (demand.account_id, self.now, first, last),
+        )
+        self._moved[job_id, "queued", "submitting"] += len(rows)
+        self.turned.claims.setdefault(demand.link, []).extend(
+            [
+                Claim(job_id, message_id, recipient, fields, 1, attempts, _ONE)
+                for message_id, recipient, fields, _, attempts in rows
+            ]
+        )
+
+    def _take_requeued(self, job_id: int, demand: Demand) -> Demand:
+        """Claim messages that came back and are due: they are the front of the job."""
+        rows = self.db.execute(
+            "SELECT id, recipient, fields, segments, attempts FROM message"
+            " WHERE id >> 32 = ? AND due_at IS NOT NULL AND due_at <= ?"
+            " ORDER BY due_at, id LIMIT ?",
+            (job_id, self.now, demand.slots),
+        ).fetchall()
+        for row in rows:
+            if demand.slots <= 0:
+                break
+            there = {
+                segment_id & 0xFF
+                for (segment_id,) in self.db.execute(
+                    "SELECT id FROM segment WHERE id > ? AND id < ? AND state <> 'unknown'",
+                    _segments_of(row[0]),
+                )
+            }
+            missing = [number for number in range(1, row[3] + 1) if number not in there]
+            demand = self._claim_one(job_id, row, demand, missing)
+        return demand
+
+    def _claim_one(
+        self,
+        job_id: int,
+        row: tuple[int, str, str | None, int, int],
+        demand: Demand,
+        numbers: Sequence[int],
+    ) -> Demand:
+        """Claim one message: as many of its segments as there are slots, the rest later."""
+        message_id, recipient, fields, total, attempts = row
+        now_numbers, later = tuple(numbers[: demand.slots]), tuple(numbers[demand.slots :])
+        self.db.execute(
+            "UPDATE message SET state = 'submitting', due_at = NULL WHERE id = ?", (message_id,)
+        )
+        self._moved[job_id, "queued", "submitting"] += 1
+        self._insert_segments(message_id, now_numbers, demand.account_id, attempts)
+        self._add_claim(
+            demand, Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers)
+        )
+        if later:
+            self.turned.remainders[demand.link] = Remainder(message_id, later)
+        return demand._replace(slots=demand.slots - len(now_numbers))
+
+    def _insert_segments(
+        self, message_id: int, numbers: Sequence[int], account_id: int, attempt: int
+    ) -> None:
+        self.db.executemany(
+            "INSERT OR REPLACE INTO segment (id, state, account_id, attempt, submitted_at)"
+            " VALUES (?, 'submitting', ?, ?, ?)",
+            [
+                (message_id << _SEGMENT_SHIFT | number, account_id, attempt, self.now)
+                for number in numbers
+            ],
+        )
+
+    def _add_claim(self, demand: Demand, claim: Claim) -> None:
+        self.turned.claims.setdefault(demand.link, []).append(claim)
+
+    # Count
+
+    def count(self) -> None:
+        """Bring the counts of jobs and accounts up to date, and end the jobs that are done."""
+        changes: dict[int, Counter[str]] = {}
+        for (job_id, before, after), messages in self._moved.items():
+            change = changes.setdefault(job_id, Counter())
+            change[before] -= messages
+            change[after] += messages
+        classes = {}
+        for job_id, change in changes.items():
+            classes[job_id] = self.db.execute(
+                _ADD_TO_COUNTS, (*(change[state] for state in MESSAGE_STATES), job_id)
+            ).fetchone()[0]
+            self.db.execute(
+                "UPDATE job SET state = 'done', finished_at = ? WHERE id = ?"
+                " AND (state = 'queued' OR state = 'sending') AND queued + submitting = 0",
+                (self.now, job_id),
+            )
+        for (job_id, _, after), messages in self._moved.items():
+            if after in ENDINGS:
+                self.turned.finished[classes[job_id], after] += messages
+        accounts: dict[int, Counter[str]] = {}
+        for (account_id, kind), count in self._receipt_counts.items():
+            accounts.setdefault(account_id, Counter())[kind] += count
+        for account_id, counts in accounts.items():
+            self.db.execute(
+                _ADD_TO_RECEIPTS, (*(counts[kind] for kind in RECEIPT_KINDS), account_id)
+            )
+
+
+MESSAGE_STATES = (
+    "queued",
+    "submitting",
+    "accepted",
+    "delivered",
+    "undelivered",
+    "rejected",
+    "expired",
+    "cancelled",
+    "suppressed",
+    "unknown",
+)
+ENDINGS = frozenset(MESSAGE_STATES) - {"queued", "submitting", "accepted"}
+RECEIPT_KINDS = ("received", "matched", "parked", "orphan", "duplicate")
+
+_ADD_TO_COUNTS = "UPDATE job SET {} WHERE id = ? RETURNING class".format(
+    ", ".join(f"{state} = {state} + ?" for state in MESSAGE_STATES)
+)
+_ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(
+    ", ".join(f"receipts_{kind} = receipts_{kind} + ?" for kind in RECEIPT_KINDS)
+)
+_ONE = (1,)
+
+
+def _messages_of(job_id: int) -> tuple[int, int]:
+    """Return the ids between which a job's messages lie."""
+    return job_id << _JOB_SHIFT, (job_id + 1) << _JOB_SHIFT
+
+
+def _segments_of(message_id: int) -> tuple[int, int]:
+    """Return the ids between which a message's segments lie."""
+    return message_id << _SEGMENT_SHIFT, (message_id + 1) << _SEGMENT_SHIFT
+
+
+def _error_of(receipt: Receipt) -> str:
+    """Say what a receipt says, in the SMSC's own words."""
+    return f"{receipt.raw_state or receipt.state} err:{receipt.error or ''}".removesuffix(" err:")
+
+
+def _digits(address: str) -> str:
+    return address.removeprefix("+").lstrip("0")
