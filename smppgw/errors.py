@@ -27,7 +27,7 @@ class SmppgwError(Exception):
 
 
 class ConfigError(SmppgwError):
-    """The configuration cannot be used; `problems` holds one sentence for each mistake, in file order."""
+    """The configuration cannot be used; `problems` holds a sentence for each mistake."""
 
     exit_status = 2
 

@@ -40,7 +40,7 @@ def open_database(path: Path, *, create: bool = False) -> sqlite3.Connection:
             _create(path)
         elif not path.exists():
             raise DatabaseError(
-                f"There is no database {path} yet: the first `smppgw submit` or `smppgw run` makes it."
+                f"There is no database {path} yet: `smppgw submit` and `smppgw run` make it."
             )
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
@@ -175,7 +175,8 @@ class Locks:
         """
         if not self._take(_GATEWAY_OCTET):
             raise GatewayRunningError(
-                "A gateway is already running on this database: stop it first, or see `smppgw status`."
+                "A gateway is already running on this database: stop it first, "
+                "or see `smppgw status`."
             )
 
     def gateway_running(self) -> bool:

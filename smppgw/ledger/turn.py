@@ -67,7 +67,7 @@ class Answered(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A submit_sm whose outcome nobody will tell: the connection broke, or the answer is overdue."""
+    """A submit_sm whose outcome nobody tells: connection lost, or answer overdue."""
 
     segment_id: int
     attempt: int
@@ -137,7 +137,7 @@ class Demand(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """Segments of one message, committed as submitting; `numbers` are those to write now, in order."""
+    """Segments of one message, committed as submitting: `numbers` are to be written now."""
 
     job_id: int
     message_id: int
@@ -743,8 +743,7 @@ class _Turn:
             " FROM job WHERE id = ?",
             (job_id,),
         ).fetchone()
-        *known, flash = row
-        return JobText(job_id, *known, bool(flash))
+        return JobText._make((job_id, *row[:-1], bool(row[-1])))
 
     def _take(self, job_id: int, cursor: int, takers: list[Demand]) -> list[Demand]:
         """Claim from one job for the links that want its class; returns what they still want."""

@@ -1,0 +1,81 @@
+"""The gateway's way to the ledger: aiosqlite's one writer thread.
+
+Every call runs a whole function of this package in that thread and returns what it returned: a turn
+costs one hop there and back, not one for each statement. There is no second writer in the process.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import aiosqlite
+
+from smppgw.ledger.database import Locks, explained, open_database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Writer(aiosqlite.Connection):
+    """The ledger in a thread of its own, as the gateway of this database.
+
+    Use `async with Writer(path)`; the thread ends with it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepare; nothing is opened before `async with`.
+
+        Args:
+            path: the SQLite file; made where there is none.
+        """
+        super().__init__(lambda: open_database(path, create=True), iter_chunk_size=64)
+        self.path = path
+        self.locks = Locks(path)
+
+    async def __aenter__(self) -> "Writer":
+        """Become the gateway of this database.
+
+        Raises:
+            GatewayRunningError: another process is.
+            DatabaseError: it cannot be opened.
+        """
+        try:
+            self.locks.take_gateway()
+            await self
+        except BaseException:
+            self.locks.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+        self.locks.close()
+
+    async def call(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a function of this package in the writer's thread, on its connection.
+
+        The function ends even when the caller is cancelled: a transaction is never cut in two.
+
+        Raises:
+            DatabaseError: SQLite could not do it; the function's transaction was rolled back.
+        """
+        with explained(self.path):
+            work: asyncio.Future[T] = asyncio.ensure_future(
+                self._execute(function, self._conn, *args, **kwargs)  # type: ignore[no-untyped-call]
+            )
+            return await asyncio.shield(work)
+
+    async def version(self) -> int:
+        """Return a number that changes when another process has written."""
+        return await self.call(_data_version)
+
+
+def _data_version(db: sqlite3.Connection) -> Any:
+    return db.execute("PRAGMA data_version").fetchone()[0]
