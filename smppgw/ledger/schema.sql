@@ -97,6 +97,7 @@ CREATE TABLE segment (
         OR state = 'undelivered' OR state = 'rejected' OR state = 'unknown'),
     account_id INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
+    asks_receipt INTEGER NOT NULL,
     submitted_at INTEGER NOT NULL,
     smsc_message_id TEXT,
     command_status INTEGER,

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from smppgw.errors import DatabaseError
 from smppgw.ledger.database import transaction
-from smppgw.smpp.receipt import Receipt, normal_form, normal_forms
+from smppgw.smpp.receipt import Receipt, asks_receipt, normal_form, normal_forms
 from smppgw.smpp.status import Verdict
 
 # A message that is to be tried later waits this long, then twice as long each time, up to the
@@ -133,6 +133,7 @@ class Demand(NamedTuple):
     account_id: int
     slots: int  # segments
     classes: frozenset[str]
+    receipts: str  # which segments ask for one: every | first | last | none
     remainder: Remainder | None = None
 
 
@@ -169,7 +170,8 @@ class Turned:
         remainders: by link, what is left of the last message it claimed.
         jobs: the texts of the jobs claimed from, by id.
         finished: how many messages reached a final state, by (class, state).
-        exhausted: nothing more can be claimed until another process writes or `next_due_at`.
+        exhausted: links for which nothing more can be claimed until another process writes or
+            `next_due_at`.
         next_due_at: when something that waits may be claimed; None where nothing waits.
         delivery_ms: time from submit to final receipt, one for each segment, by account.
         unmatched: receipts that found no segment, by kind: parked, orphan.
@@ -179,7 +181,7 @@ class Turned:
     remainders: dict[int, Remainder] = field(default_factory=dict)
     jobs: dict[int, JobText] = field(default_factory=dict)
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
-    exhausted: bool = True
+    exhausted: set[int] = field(default_factory=set)
     next_due_at: int | None = None
     delivery_ms: dict[int, list[int]] = field(default_factory=dict)
     unmatched: Counter[str] = field(default_factory=Counter)
@@ -416,7 +418,8 @@ class _Turn:
             "SELECT state, segments, attempts FROM message WHERE id = ?", (message_id,)
         ).fetchone()
         rows = self.db.execute(
-            "SELECT state, error, command_status FROM segment WHERE id > ? AND id < ?",
+            "SELECT state, error, command_status, asks_receipt FROM segment"
+            " WHERE id > ? AND id < ?",
             _segments_of(message_id),
         ).fetchall()
         states = Counter(row[0] for row in rows)
@@ -442,7 +445,7 @@ class _Turn:
             self._move(message_id, state, "undelivered", error)
         elif states["delivered"]:
             # Receipts may be asked for on some segments only: the others stay accepted.
-            awaited = any(row[0] == "accepted" for row in rows) and states["delivered"] < total
+            awaited = any(row[0] == "accepted" and row[3] for row in rows)
             self._move(message_id, state, "accepted" if awaited else "delivered")
         else:
             self._move(message_id, state, "accepted")
@@ -701,7 +704,7 @@ class _Turn:
                 ]
             if len(jobs) < _JOBS_AT_ONCE:
                 break
-        self.turned.exhausted = bool(open_demands)
+        self.turned.exhausted = {demand.link for demand in open_demands}
         if open_demands:
             (self.turned.next_due_at,) = self.db.execute(
                 "SELECT min(ready_at) FROM job WHERE (state = 'queued' OR state = 'sending')"
@@ -726,8 +729,7 @@ class _Turn:
         now_numbers, later = numbers[: demand.slots], numbers[demand.slots :]
         job_id = message_id >> _JOB_SHIFT
         if now_numbers:
-            self._insert_segments(message_id, now_numbers, demand.account_id, attempts)
-            self._add_claim(
+            self._insert_segments(
                 demand,
                 Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers),
             )
@@ -801,10 +803,10 @@ class _Turn:
         if moved != len(rows):
             raise DatabaseError(f"job {job_id}: {len(rows)} messages to claim, {moved} claimed.")
         self.db.execute(
-            "INSERT INTO segment (id, state, account_id, attempt, submitted_at)"
-            " SELECT id << 8 | 1, 'submitting', ?, attempts, ? FROM message"
-            " WHERE id BETWEEN ? AND ? AND state = 'submitting' AND due_at IS NULL",
-            (demand.account_id, self.now, first, last),
+            "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
+            " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
+            " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
+            (demand.account_id, demand.receipts != "none", self.now, first, last),
         )
         self._moved[job_id, "queued", "submitting"] += len(rows)
         self.turned.claims.setdefault(demand.link, []).extend(
@@ -850,27 +852,29 @@ class _Turn:
             "UPDATE message SET state = 'submitting', due_at = NULL WHERE id = ?", (message_id,)
         )
         self._moved[job_id, "queued", "submitting"] += 1
-        self._insert_segments(message_id, now_numbers, demand.account_id, attempts)
-        self._add_claim(
+        self._insert_segments(
             demand, Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers)
         )
         if later:
             self.turned.remainders[demand.link] = Remainder(message_id, later)
         return demand._replace(slots=demand.slots - len(now_numbers))
 
-    def _insert_segments(
-        self, message_id: int, numbers: Sequence[int], account_id: int, attempt: int
-    ) -> None:
+    def _insert_segments(self, demand: Demand, claim: Claim) -> None:
         self.db.executemany(
-            "INSERT OR REPLACE INTO segment (id, state, account_id, attempt, submitted_at)"
-            " VALUES (?, 'submitting', ?, ?, ?)",
+            "INSERT OR REPLACE INTO segment"
+            " (id, state, account_id, attempt, asks_receipt, submitted_at)"
+            " VALUES (?, 'submitting', ?, ?, ?, ?)",
             [
-                (message_id << _SEGMENT_SHIFT | number, account_id, attempt, self.now)
-                for number in numbers
+                (
+                    claim.message_id << _SEGMENT_SHIFT | number,
+                    demand.account_id,
+                    claim.attempt,
+                    asks_receipt(demand.receipts, number=number, total=claim.total),
+                    self.now,
+                )
+                for number in claim.numbers
             ],
         )
-
-    def _add_claim(self, demand: Demand, claim: Claim) -> None:
         self.turned.claims.setdefault(demand.link, []).append(claim)
 
     # Count

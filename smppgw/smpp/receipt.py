@@ -217,3 +217,16 @@ def normal_forms(message_id: str, dialect: str = "auto") -> list[str]:
     if dialect == "hex-then-decimal":
         forms = forms[1:] or forms
     return list(dict.fromkeys(forms))
+
+
+def asks_receipt(receipts: str, *, number: int, total: int) -> bool:
+    """Say whether a segment asks for a receipt, by the account's `receipts` key."""
+    match receipts:
+        case "every":
+            return True
+        case "first":
+            return number == 1
+        case "last":
+            return number == total
+        case _:
+            return False

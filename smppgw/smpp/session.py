@@ -100,6 +100,7 @@ class Submit(NamedTuple):
 
     segment_id: int
     attempt: int
+    total: int  # segments of its message
     template: SubmitTemplate
     destination: str
     reference: int
@@ -110,6 +111,7 @@ class Request(NamedTuple):
 
     segment_id: int
     attempt: int
+    total: int
     sent: float
 
 
@@ -127,6 +129,7 @@ class Received:
 
     Attributes:
         answers: to our submit_sm, in order of arrival.
+        late: answers to requests that were told as overdue before.
         deliveries: deliver_sm to commit, then to `acknowledge`.
         overdue: requests whose answer is late; each is told once.
         unreadable: how many deliver_sm had a body that nobody can read; they are refused already.
@@ -136,6 +139,7 @@ class Received:
     """
 
     answers: list[Answer] = field(default_factory=list)
+    late: list[Answer] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     overdue: list[Request] = field(default_factory=list)
     unreadable: int = 0
@@ -237,9 +241,9 @@ class Session:
             raise LocalProtocolError(f"{len(batch)} submit_sm for {self.free_slots} free slots")
         requests, sequence = self._requests, self._sequence
         pdus = []
-        for segment_id, attempt, template, destination, reference in batch:
+        for segment_id, attempt, total, template, destination, reference in batch:
             sequence = sequence + 1 if sequence < pdu.SEQUENCE_LIMIT else 1
-            requests[sequence] = Request(segment_id, attempt, now)
+            requests[sequence] = Request(segment_id, attempt, total, now)
             pdus.append(template.encode(sequence, destination, reference))
         self._sequence = sequence
         return b"".join(pdus)
@@ -307,9 +311,13 @@ class Session:
         writes = [self._take_other(other, received) for other in walk.others]
         take = self._requests.pop
         for sequence, status, message_id in walk.responses:
-            request = take(sequence, None) or self._overdue.pop(sequence, None)
-            if request is not None:  # else nobody waits for it: ignored
+            request = take(sequence, None)
+            if request is not None:
                 received.answers.append(Answer(request, status, message_id))
+            elif sequence in self._overdue:
+                request = self._overdue.pop(sequence)
+                received.late.append(Answer(request, status, message_id))
+            # else nobody waits for it: ignored
         for sequence, body in walk.deliveries:
             try:
                 received.deliveries.append(pdu.parse_delivery(sequence, body))
@@ -319,7 +327,7 @@ class Session:
         if walk.broken is not None and not self.closed:
             self._buffer = b""
             self._end(Trigger.BROKEN, f"command_length {walk.broken} cannot be", received)
-        self._unsettled += len(received.answers)
+        self._unsettled += len(received.answers) + len(received.late)
         received.write = b"".join(writes)
         return received
 
@@ -387,9 +395,12 @@ class Session:
 
     def _take_nack(self, nack: pdu.Other, received: Received) -> bytes:
         """End the request whose sequence a generic_nack names; ignore one that names none."""
-        request = self._requests.pop(nack.sequence, None) or self._overdue.pop(nack.sequence, None)
-        if request is not None:
+        if nack.sequence in self._requests:
+            request = self._requests.pop(nack.sequence)
             received.answers.append(Answer(request, nack.status, ""))
+        elif nack.sequence in self._overdue:
+            request = self._overdue.pop(nack.sequence)
+            received.late.append(Answer(request, nack.status, ""))
         elif self._control.pop(nack.sequence, None) is not None and self.state is State.BINDING:
             self._take_bind_answer(nack.status, received)
         return b""

@@ -1,0 +1,328 @@
+"""The gateway: record, claim, commit, send, receive, and again.
+
+One task turns; one task for each link holds its bind; one watches for what other processes write.
+When any of them dies the gateway stops and says why. On the way out it claims nothing more, waits
+for the answers that the window still owes, commits them, unbinds, and leaves.
+
+When the database cannot be written, what arrived is kept, nothing is acknowledged and nothing
+claimed; the same turn is tried again until it can.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+
+import structlog
+
+from smppgw.account import Account
+from smppgw.config import Config
+from smppgw.errors import DatabaseError
+from smppgw.ledger import jobs
+from smppgw.ledger.turn import Arrivals, Demand, Turned, recover, turn
+from smppgw.ledger.writer import Writer
+from smppgw.link import Link
+from smppgw.metrics import Endpoint, Metrics
+
+log = structlog.get_logger()
+
+POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
+HOUSEKEEPING_S = 1.0
+RETRY_S = 1.0  # after a database error
+STALLED_S = 10.0  # a turn loop that has not moved for so long is not healthy
+DRAIN_MARGIN_S = 2.0
+
+
+class Gateway:
+    """One process that holds the binds of a configuration and serves its ledger."""
+
+    def __init__(self, config: Config) -> None:
+        """Prepare; nothing is opened before `run`."""
+        self._config = config
+        self._metrics = Metrics()
+        self._stopping = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._closing = False
+        self._wake = asyncio.Event()
+        self._links: list[Link] = []
+        self._accounts: list[Account] = []
+        self._held = Arrivals()  # collected and not yet committed
+        self._exhausted: set[int] = set()  # links for which nothing is left to claim
+        self._due_at: int | None = None  # when there will be something again
+        self._house_kept = 0.0
+        self._turned_at = 0.0
+        self._problem: str | None = "the gateway is starting"
+        self._noted: list[jobs.LinkRow] = []
+        self.metrics_port: int | None = None
+
+    def stop(self) -> None:
+        """Begin to stop: drain the window, unbind, leave. May be called twice, and before `run`."""
+        self._stopping.set()
+        self._wake.set()
+
+    # Life
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`.
+
+        Args:
+            started: called once the ledger is open and the links are on their way.
+
+        Raises:
+            GatewayRunningError: another gateway serves this database.
+            DatabaseError: it cannot be opened.
+            OperationError: the metrics endpoint cannot listen.
+        """
+        async with AsyncExitStack() as stack:
+            writer = await stack.enter_async_context(Writer(self._config.gateway.database))
+            await self._open(writer)
+            self._listen(stack)
+            async with asyncio.TaskGroup() as tasks:
+                for link in self._links:
+                    tasks.create_task(link.run(), name=f"link {link.index}")
+                watcher = tasks.create_task(self._watch(writer), name="watcher")
+                turner = tasks.create_task(self._turns(writer), name="turns")
+                started()
+                await self._drain()
+                for link in self._links:
+                    await link.stop()
+                self._closing = True
+                self._wake.set()
+                await turner
+                watcher.cancel()
+            await self._note_links(writer)
+        log.info("gateway.stopped")
+
+    async def _open(self, writer: Writer) -> None:
+        now = _now_ms()
+        removed = await writer.call(jobs.discard_abandoned, writer.locks)
+        unknown = await writer.call(recover, now)
+        await writer.call(jobs.note_gateway, os.getpid(), now)
+        log.info(
+            "gateway.started",
+            database=str(writer.path),
+            unfinished_jobs_removed=removed,
+            unknown_segments=unknown,
+        )
+        ids = await writer.call(jobs.account_ids, [smsc.name for smsc in self._config.smsc])
+        for smsc in self._config.smsc:
+            account = Account(smsc, ids[smsc.name])
+            self._accounts.append(account)
+            for number in range(1, smsc.binds + 1):
+                link = Link(len(self._links), account, number, self._metrics, self._wake.set)
+                self._links.append(link)
+
+    def _listen(self, stack: AsyncExitStack) -> None:
+        metrics = self._config.metrics
+        if metrics.host is not None:
+            endpoint = Endpoint(
+                self._metrics,
+                metrics.host,
+                metrics.port,
+                healthy=self._unhealthy,
+                ready=self._unready,
+            )
+            stack.enter_context(endpoint)
+            self.metrics_port = endpoint.port
+
+    async def _drain(self) -> None:
+        """Wait for `stop`, then until no link waits for an answer, but not for ever."""
+        await self._stopping.wait()
+        log.info("gateway.draining", outstanding=sum(link.outstanding for link in self._links))
+        longest_s = max(smsc.response_timeout_s for smsc in self._config.smsc)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s + DRAIN_MARGIN_S):
+                await self._drained.wait()
+
+    # The turn
+
+    async def _turns(self, writer: Writer) -> None:
+        """Record, claim, commit, send; again as soon as there is something to do."""
+        while True:
+            self._wake.clear()
+            self._turned_at = now = time.monotonic()
+            if not self._held:  # else the database failed, and what arrived waits with the links
+                for link in self._links:
+                    link.collect(self._held)
+            demands = self._demands(now)
+            wanted = any(d.slots and d.link not in self._exhausted for d in demands)
+            house = now - self._house_kept >= HOUSEKEEPING_S
+            if not (self._held or wanted or house):
+                if self._stopping.is_set() and all(link.quiet for link in self._links):
+                    self._drained.set()
+                    if self._closing:
+                        return
+                await self._sleep(now)
+                continue
+            try:
+                turned = await self._turn(writer, demands, house=house)
+            except DatabaseError as error:
+                await self._stand_still(error)
+                continue
+            for link in self._links:
+                claims = turned.claims.get(link.index)
+                if claims:
+                    await link.send(claims, turned.remainders.get(link.index), turned.jobs)
+
+    async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
+        began = time.monotonic()
+        turned = await writer.call(turn, self._held, demands, _now_ms(), housekeeping=house)
+        self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
+        self._problem = None
+        self._held = Arrivals()
+        for link in self._links:
+            link.commit()
+        self._exhausted = turned.exhausted
+        self._due_at = turned.next_due_at
+        self._count(turned)
+        if house:
+            self._house_kept = began
+            await self._keep_house(writer)
+        return turned
+
+    async def _stand_still(self, error: DatabaseError) -> None:
+        """Say once that nothing goes on, and wait a little.
+
+        Raises:
+            DatabaseError: it is time to leave, and what arrived last cannot be recorded.
+        """
+        if self._problem != str(error):
+            self._problem = str(error)
+            log.error("database.failed", reason=str(error))
+        if self._closing:
+            raise error
+        await asyncio.sleep(RETRY_S)
+
+    def _demands(self, now: float) -> list[Demand]:
+        """Share each account's allowance among its links.
+
+        While stopping nothing new is claimed, but a message that is half sent is finished.
+        """
+        demands = []
+        for account in self._accounts:
+            left = account.allowance(now)
+            for link in self._links:
+                if link.account is not account:
+                    continue
+                slots = left
+                if self._stopping.is_set():
+                    slots = min(left, len(link.remainder.numbers)) if link.remainder else 0
+                demand = link.demand(slots)
+                left -= demand.slots
+                demands.append(demand)
+        return demands
+
+    async def _sleep(self, now: float) -> None:
+        """Wait for an event, or until the next thing falls due."""
+        until = self._house_kept + HOUSEKEEPING_S
+        for link in self._links:
+            if link.free_slots > 0 and link.index not in self._exhausted:
+                until = min(until, link.account.due_at())
+        if self._due_at is not None:
+            due = now + (self._due_at - _now_ms()) / 1000
+            if due <= now:
+                self._exhausted, self._due_at = set(), None
+            until = min(until, due)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, until - now)):
+                await self._wake.wait()
+
+    async def _watch(self, writer: Writer) -> None:
+        """Notice what other processes write."""
+        version = await writer.version()
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                seen = await writer.version()
+            except DatabaseError:
+                continue  # the turn says so
+            if seen != version:
+                version = seen
+                self._exhausted = set()
+                self._wake.set()
+
+    # What is told
+
+    def _count(self, turned: Turned) -> None:
+        metrics = self._metrics
+        claims = [claim for link_claims in turned.claims.values() for claim in link_claims]
+        if claims:
+            metrics.turn_segments.observe([sum(len(claim.numbers) for claim in claims)])
+            now = _now_ms()
+            alerts = {j.job_id: j.ready_at for j in turned.jobs.values() if j.job_class == "alert"}
+            if alerts:
+                metrics.alert_wait_seconds.observe(
+                    [(now - alerts[c.job_id]) / 1000 for c in claims if c.job_id in alerts]
+                )
+        for (job_class, state), messages in turned.finished.items():
+            metrics.messages_total.labels(job_class, state).inc(messages)
+        for kind, receipts in turned.unmatched.items():
+            metrics.receipts_unmatched.labels(kind).inc(receipts)
+        for account in self._accounts:
+            waits = turned.delivery_ms.get(account.account_id)
+            if waits:
+                metrics.delivery_seconds.observe([ms / 1000 for ms in waits], account.smsc.name)
+
+    async def _keep_house(self, writer: Writer) -> None:
+        """Bring the gauges up to date, and tell other processes how the links stand."""
+        metrics = self._metrics
+        queued = await writer.call(jobs.queued_by_class)
+        for job_class in ("alert", "service", "promotional"):
+            messages, oldest = queued.get(job_class, (0, None))
+            metrics.queued_messages.labels(job_class).set(messages)
+            age_s = 0.0 if oldest is None else (_now_ms() - oldest) / 1000
+            metrics.oldest_queued_seconds.labels(job_class).set(age_s)
+        metrics.unknown_messages.set(await writer.call(jobs.unknown_messages))
+        metrics.database_bytes.set(await writer.call(jobs.database_octets))
+        for smsc, counts in (await writer.call(jobs.receipt_counts)).items():
+            for kind, receipts in counts.items():
+                metrics.receipts.labels(smsc, kind).set(receipts)
+        now = time.monotonic()
+        for account in self._accounts:
+            name, pace = account.smsc.name, account.pace
+            metrics.throughput_configured.labels(name).set(pace.throughput)
+            metrics.throughput_permitted.labels(name).set(pace.permitted(now))
+        for link in self._links:
+            labels = (link.account.smsc.name, str(link.bind_number))
+            metrics.window_size.labels(*labels).set(link.window)
+            metrics.window_outstanding.labels(*labels).set(link.outstanding)
+        await self._note_links(writer)
+
+    async def _note_links(self, writer: Writer) -> None:
+        now = time.monotonic()
+        rows = [
+            jobs.LinkRow(
+                link.account.smsc.name,
+                link.bind_number,
+                link.state,
+                link.reason,
+                link.window,
+                link.outstanding,
+                link.account.pace.throughput,
+                link.account.pace.permitted(now),
+            )
+            for link in self._links
+        ]
+        if rows != self._noted:
+            await writer.call(jobs.note_links, rows)
+            self._noted = rows
+
+    def _unhealthy(self) -> str | None:
+        """Say what is wrong with the process, or None."""
+        still_s = time.monotonic() - self._turned_at
+        return f"no turn for {still_s:.0f} s" if still_s > STALLED_S else None
+
+    def _unready(self) -> str | None:
+        """Say why an alert could not leave now, or None."""
+        if self._problem or self._stopping.is_set():
+            return self._problem or "the gateway is stopping"
+        if not any(
+            link.state == "bound" and "alert" in link.account.classes for link in self._links
+        ):
+            return "no bind stands that takes alerts"
+        return self._unhealthy()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

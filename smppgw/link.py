@@ -1,0 +1,417 @@
+"""What keeps one configured bind alive: connects, binds, serves, reconnects.
+
+The only file with a transport. A link has no rule of its own: the session says what octets mean,
+the gateway says what to send, the ledger says what is on disk. What arrives is kept here until the
+gateway collects it for a turn, and its slots and deliver_sm_resp are held back until that turn is
+committed (I4).
+
+A link's task ends only when it is told to stop, or when the SMSC says that the credentials are
+wrong, which a person has to mend.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from smppgw.account import Account
+from smppgw.config import Smsc
+from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, Inbound, JobText, Lost, Remainder
+from smppgw.ledger.turn import Received as ReceivedReceipt
+from smppgw.metrics import Metrics
+from smppgw.render import Renderer
+from smppgw.smpp.pdu import Delivery
+from smppgw.smpp.receipt import parse_receipt
+from smppgw.smpp.session import Answer, Bind, Received, Request, Session, State, Submit, Timers
+from smppgw.smpp.status import BIND_HOPELESS, Verdict, status_of
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+_TICK_S = 0.5
+_BACKLOG_LIMIT = 10_000  # deliver_sm that wait for a turn before the socket is read no further
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP connection and its session, from connect to the last octet."""
+
+    def __init__(self, session: Session, take: Callable[["_Connection", Received], None]) -> None:
+        self.session = session
+        self.transport: asyncio.Transport | None = None
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.settling = 0  # answers that wait for the turn which frees their slots
+        self.acknowledgements: list[tuple[int, int]] = []  # deliver_sm that wait for theirs
+        self.reading = True
+        self._reason: str | None = None
+        self._loop = asyncio.get_running_loop()
+        self._take = take
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self.session.bind(self._loop.time()))
+
+    def data_received(self, data: bytes) -> None:
+        self._take(self, self.session.receive(data, self._loop.time()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.transport = None
+        self.ended.set_result(
+            self._reason or (str(error) if error else "the SMSC closed the connection")
+        )
+
+    def tick(self) -> None:
+        """Let the session look at the clock."""
+        self._take(self, self.session.tick(self._loop.time()))
+
+    def write(self, octets: bytes) -> None:
+        """Write, where there is still somebody to write to."""
+        if octets and self.transport is not None:
+            self.transport.write(octets)
+
+    def close(self, reason: str) -> None:
+        """Close after what is written, and soon even if the SMSC does not read it."""
+        self._reason = self._reason or reason
+        if self.transport is not None:
+            self.transport.close()
+            self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
+
+    def pause(self) -> None:
+        """Read no further until `resume`."""
+        if self.reading and self.transport is not None:
+            self.reading = False
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self.reading and self.transport is not None:
+            self.reading = True
+            self.transport.resume_reading()
+
+
+class Link:
+    """One bind of an account."""
+
+    def __init__(
+        self,
+        index: int,
+        account: Account,
+        bind_number: int,
+        metrics: Metrics,
+        wake: Callable[[], None],
+    ) -> None:
+        """Make a link that is not connected.
+
+        Args:
+            index: what the gateway calls it.
+            account: the account whose rate it shares.
+            bind_number: counts from 1 within the account.
+            metrics: where its counts go.
+            wake: called when something arrived that wants a turn.
+        """
+        self.index = index
+        self.account = account
+        self.bind_number = bind_number
+        self.state = "connecting"
+        self.reason: str | None = None
+        self.window = account.smsc.window
+        self.remainder: Remainder | None = None  # segments of the last message still to be sent
+        self._metrics = metrics
+        self._wake = wake
+        self._renderer = Renderer(account.smsc)
+        self._log = log.bind(smsc=account.smsc.name, bind=bind_number)
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._connection: _Connection | None = None
+        self._arrived = Arrivals()
+        self._collected: list[tuple[_Connection, int, list[tuple[int, int]]]] = []
+        self._bind_status: int | None = None
+
+    # Life
+
+    async def run(self) -> None:
+        """Hold the bind until `stop`."""
+        first_s, longest_s = self.account.smsc.reconnect_s
+        delay_s = first_s
+        while not self._stopping.is_set():
+            self._become("connecting")
+            self._bind_status = None
+            reason = await self._serve()
+            if self._stopping.is_set():
+                break
+            if self._bind_status in BIND_HOPELESS:
+                name = status_of(self._bind_status).name
+                self._become("stopped", f"the SMSC refuses the credentials ({name})")
+                self._log.error(
+                    "link.stopped",
+                    reason=self.reason,
+                    hint="correct system_id, password or system_type, then restart the gateway",
+                )
+                return
+            if self._bind_status == 0:
+                delay_s = first_s
+            wait_s = delay_s * random.uniform(0.5, 1.0)  # so that links do not come back in step
+            delay_s = min(delay_s * 2, longest_s)
+            self._become("backoff", reason)
+            self._log.warning("link.down", reason=reason, again_in_s=round(wait_s, 1))
+            self._metrics.link_reconnects_total.labels(self.account.smsc.name).inc()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
+        self._become("stopped")
+
+    async def _serve(self) -> str:
+        """Connect, bind and serve until the connection ends; returns why it did."""
+        smsc = self.account.smsc
+        session = Session(
+            Bind(smsc.system_id, smsc.password.get_secret_value(), smsc.system_type),
+            Timers(smsc.enquire_link_s, smsc.response_timeout_s),
+            self.window,
+        )
+        try:
+            context = tls_context(smsc)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await self._loop.create_connection(
+                    lambda: _Connection(session, self._take),
+                    smsc.host,
+                    smsc.port,
+                    ssl=context,
+                    server_hostname=(smsc.tls_server_name or smsc.host) if context else None,
+                )
+        except TimeoutError:
+            return f"{smsc.host}:{smsc.port} does not answer within {CONNECT_TIMEOUT_S:g} s"
+        except OSError as error:
+            return f"{smsc.host}:{smsc.port}: {error.strerror or error}"
+        self._connection = connection
+        if self._stopping.is_set():
+            connection.close("stopping")
+        while not connection.ended.done():
+            await asyncio.wait({connection.ended}, timeout=_TICK_S)
+            connection.tick()
+        self._connection = None
+        self._lose(session.lose())
+        if self._bind_status:
+            return f"the SMSC refuses the bind ({status_of(self._bind_status).name})"
+        return connection.ended.result()
+
+    async def stop(self) -> None:
+        """Unbind and disconnect; returns when the connection is closed, or its time is up."""
+        self._stopping.set()
+        connection = self._connection
+        if connection is None:
+            return
+        connection.write(connection.session.unbind(self._loop.time()))
+        if connection.session.state is not State.UNBINDING:
+            connection.close("stopping")
+        limit_s = self.account.smsc.response_timeout_s + CLOSE_TIMEOUT_S + _TICK_S
+        await asyncio.wait({connection.ended}, timeout=limit_s)
+
+    def _become(self, state: str, reason: str | None = None) -> None:
+        self.state, self.reason = state, reason
+        labels = (self.account.smsc.name, str(self.bind_number))
+        self._metrics.link_up.labels(*labels).set(int(state == "bound"))
+        self._wake()
+
+    def _lose(self, requests: list[Request]) -> None:
+        """Tell the ledger what nobody will answer any more."""
+        self._arrived.lost += [Lost(r.segment_id, r.attempt) for r in requests]
+        self._drop_remainder()
+        self._wake()
+
+    def _drop_remainder(self) -> None:
+        if self.remainder is not None:
+            self._arrived.abandoned.append(self.remainder.message_id)
+            self.remainder = None
+
+    # What the session says
+
+    def _take(self, connection: _Connection, received: Received) -> None:
+        """Act on what octets or time brought."""
+        connection.write(received.write)
+        if received.bind_status is not None:
+            self._bind_status = received.bind_status
+            if received.bind_status == 0:
+                self._become("bound")
+                self._log.info("link.bound")
+        if received.answers:
+            connection.settling += len(received.answers)
+            self._arrived.answered += self._judge(received.answers)
+        if received.late:
+            connection.settling += len(received.late)
+            self._arrived.late += self._judge(received.late)
+        if received.overdue:
+            self._arrived.lost += [Lost(r.segment_id, r.attempt) for r in received.overdue]
+            self._log.warning("submit.overdue", segments=len(received.overdue))
+        if received.deliveries:
+            self._sort(received.deliveries)
+            connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
+            if len(connection.acknowledgements) > _BACKLOG_LIMIT:
+                connection.pause()
+        if received.unreadable:
+            self._metrics.inbound_total.labels("unreadable").inc(received.unreadable)
+        if received.closed is not None:
+            connection.close(received.closed)
+        if self._arrived:
+            self._wake()
+
+    def _judge(self, answers: Sequence[Answer]) -> list[Answered]:
+        """Look up what each answer means, and count."""
+        account, now = self.account, self._loop.time()
+        waits = [now - answer.request.sent for answer in answers]
+        self._metrics.submit_response_seconds.observe(waits, account.smsc.name)
+        judged = []
+        counts: dict[int, int] = {}
+        for (request, status, message_id), waited_s in zip(answers, waits, strict=True):
+            verdict = Verdict.ACCEPTED if status == 0 else status_of(status).verdict
+            counts[status] = counts.get(status, 0) + 1
+            if verdict is Verdict.SLOW_DOWN:
+                account.pace.throttled(now)
+            judged.append(
+                Answered(
+                    request.segment_id,
+                    request.attempt,
+                    request.total,
+                    account.account_id,
+                    verdict,
+                    status,
+                    message_id,
+                    int(waited_s * 1000),
+                )
+            )
+        for status, count in counts.items():
+            name = status_of(status).name
+            self._metrics.submit_sm_resp_total.labels(account.smsc.name, name).inc(count)
+        return judged
+
+    def _sort(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell receipts from texts; both are answered after their turn."""
+        account_id, dialect = self.account.account_id, self.account.smsc.message_id
+        receipts, inbound = self._arrived.receipts, self._arrived.inbound
+        counts: dict[str, int] = {}
+        for _, source, destination, esm_class, data_coding, octets, tlvs in deliveries:
+            receipt = parse_receipt(octets, esm_class=esm_class, data_coding=data_coding, tlvs=tlvs)
+            if receipt is None:
+                text = Inbound(account_id, source, destination, esm_class, data_coding, octets)
+                inbound.append(text)
+                self._metrics.inbound_total.labels("text").inc()
+            else:
+                receipts.append(ReceivedReceipt(account_id, dialect, source, receipt))
+                counts[receipt.state] = counts.get(receipt.state, 0) + 1
+        for state, count in counts.items():
+            self._metrics.receipts_total.labels(self.account.smsc.name, state).inc(count)
+
+    # What the gateway asks
+
+    @property
+    def free_slots(self) -> int:
+        """How many segments the window leaves."""
+        return 0 if self._connection is None else self._connection.session.free_slots
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests are unanswered."""
+        return 0 if self._connection is None else self._connection.session.outstanding
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is unanswered, half sent, or waiting for a turn."""
+        if self._arrived or self._collected or self.remainder is not None:
+            return False
+        return self._connection is None or self._connection.session.idle
+
+    def demand(self, slots: int) -> Demand:
+        """Say what this link may write now, `slots` segments at most."""
+        return Demand(
+            self.index,
+            self.account.account_id,
+            min(slots, self.free_slots),
+            self.account.classes,
+            self.account.smsc.receipts,
+            self.remainder,
+        )
+
+    def collect(self, arrivals: Arrivals) -> None:
+        """Hand over what arrived; `commit` follows once it is on disk."""
+        mine, self._arrived = self._arrived, Arrivals()
+        arrivals.answered += mine.answered
+        arrivals.late += mine.late
+        arrivals.lost += mine.lost
+        arrivals.abandoned += mine.abandoned
+        arrivals.receipts += mine.receipts
+        arrivals.inbound += mine.inbound
+        connection = self._connection
+        if connection is not None and (connection.settling or connection.acknowledgements):
+            self._collected.append((connection, connection.settling, connection.acknowledgements))
+            connection.settling, connection.acknowledgements = 0, []
+
+    def commit(self) -> None:
+        """Free the slots and answer the deliver_sm of what was collected: it is on disk.
+
+        A connection that ended meanwhile cannot be answered: the SMSC will send again.
+        """
+        for connection, settled, acknowledgements in self._collected:
+            connection.session.settle(settled)
+            if acknowledgements:
+                connection.write(connection.session.acknowledge(acknowledgements))
+            connection.resume()
+        self._collected.clear()
+
+    async def send(
+        self, claims: Sequence[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
+    ) -> None:
+        """Write claimed segments, all in one write.
+
+        Where the link went down since they were claimed they are given back: none was sent.
+
+        Args:
+            claims: what the turn claimed for this link.
+            remainder: what is left of the last message claimed.
+            jobs: the texts, by job.
+        """
+        self.remainder = remainder
+        render = self._renderer.submits
+        batch: list[Submit] = []
+        for claim in claims:
+            batch += render(claim, jobs[claim.job_id])
+        await self.account.spend(len(batch), self._loop.time())
+        connection = self._connection
+        if connection is None or connection.session.free_slots < len(batch):
+            self._give_back(batch)
+            return
+        connection.write(connection.session.submit(batch, self._loop.time()))
+        self._metrics.submit_sm_total.labels(self.account.smsc.name).inc(len(batch))
+
+    def _give_back(self, batch: Sequence[Submit]) -> None:
+        account_id = self.account.account_id
+        self._arrived.answered += [
+            Answered(
+                submit.segment_id,
+                submit.attempt,
+                submit.total,
+                account_id,
+                Verdict.STOP_LINK,
+                0,
+                "",
+                0,
+            )
+            for submit in batch
+        ]
+        self._drop_remainder()
+        self._wake()
+
+
+def tls_context(smsc: Smsc) -> ssl.SSLContext | None:
+    """Make the TLS context of an account, which verifies the SMSC's certificate; None for plain
+    TCP.
+
+    Raises:
+        OSError: a file that the configuration names cannot be read, or holds no certificate.
+    """
+    if not smsc.tls:
+        return None
+    context = ssl.create_default_context()
+    return context

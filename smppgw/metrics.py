@@ -1,0 +1,237 @@
+"""One table of all metrics, and the endpoint that shows them.
+
+What happens a thousand times a second is summed by the gateway and moved here once a turn; what is
+a state is read when somebody asks. No label holds a number, a text or a job.
+
+The endpoint answers /metrics for Prometheus, /healthz (the process turns) and /readyz (an alert
+could leave: status 503 and the reason where it could not). It runs in a thread of its own and only
+reads.
+"""
+
+import socket
+import socketserver
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from smppgw import __version__
+from smppgw.errors import OperationError
+
+_SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LONG_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+_SEGMENTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+
+class Histogram(Collector):
+    """A histogram that takes a batch of values at once (0.2 µs each).
+
+    prometheus_client's own takes 2.5 µs for each value, a tenth of what a message may cost.
+    """
+
+    def __init__(
+        self, name: str, help_text: str, buckets: Sequence[float], label: str | None = None
+    ) -> None:
+        self._name = name
+        self._help = help_text
+        self._bounds = tuple(buckets)
+        self._label = label
+        self._series: dict[str, tuple[list[int], list[float]]] = {}
+
+    def observe(self, values: Iterable[float], label: str = "") -> None:
+        """Add values, in the unit of the metric."""
+        series = self._series.get(label)
+        if series is None:
+            series = self._series[label] = ([0] * (len(self._bounds) + 1), [0.0])
+        counts, total = series
+        bounds = self._bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            total[0] += value
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yield the metric as Prometheus wants it."""
+        family = HistogramMetricFamily(
+            self._name, self._help, labels=[self._label] if self._label else []
+        )
+        for label, (counts, total) in list(self._series.items()):
+            buckets, running = [], 0
+            for bound, count in zip((*self._bounds, float("inf")), counts, strict=True):
+                running += count
+                buckets.append(("+Inf" if bound == float("inf") else str(bound), float(running)))
+            family.add_metric([label] if self._label else [], buckets, sum_value=total[0])
+        yield family
+
+
+class Metrics:
+    """All metrics of one gateway, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for name, (kind, help_text, labels) in TABLE.items():
+            metric = kind(f"smppgw_{name}", help_text, labels, registry=self.registry)
+            setattr(self, name, metric)
+        for name, (help_text, buckets, label) in HISTOGRAMS.items():
+            histogram = Histogram(f"smppgw_{name}", help_text, buckets, label)
+            self.registry.register(histogram)
+            setattr(self, name, histogram)
+        self.build_info.labels(__version__).set(1)
+
+    submit_sm_total: Counter
+    submit_sm_resp_total: Counter
+    receipts_total: Counter
+    receipts_unmatched: Counter
+    receipts: Gauge
+    messages_total: Counter
+    inbound_total: Counter
+    link_up: Gauge
+    link_reconnects_total: Counter
+    window_size: Gauge
+    window_outstanding: Gauge
+    throughput_configured: Gauge
+    throughput_permitted: Gauge
+    queued_messages: Gauge
+    oldest_queued_seconds: Gauge
+    unknown_messages: Gauge
+    database_bytes: Gauge
+    build_info: Gauge
+    submit_response_seconds: Histogram
+    delivery_seconds: Histogram
+    alert_wait_seconds: Histogram
+    turn_commit_seconds: Histogram
+    turn_segments: Histogram
+
+
+TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
+    "submit_sm_total": (Counter, "submit_sm written, by account.", ("smsc",)),
+    "submit_sm_resp_total": (
+        Counter,
+        "Answers to submit_sm, by account and command_status.",
+        ("smsc", "command_status"),
+    ),
+    "receipts_total": (
+        Counter,
+        "Delivery receipts received, by account and state.",
+        ("smsc", "state"),
+    ),
+    "receipts_unmatched": (
+        Counter,
+        "Receipts that found no segment when they came: parked until their response, or orphan.",
+        ("kind",),
+    ),
+    "receipts": (
+        Gauge,
+        "Receipts on record: received = matched + parked + orphan + duplicate.",
+        ("smsc", "kind"),
+    ),
+    "messages_total": (
+        Counter,
+        "Messages that reached a final state, by class and state.",
+        ("class", "state"),
+    ),
+    "inbound_total": (Counter, "deliver_sm that are no receipts, by kind.", ("kind",)),
+    "link_up": (Gauge, "1 while the bind stands.", ("smsc", "bind")),
+    "link_reconnects_total": (Counter, "Binds that had to be made again.", ("smsc",)),
+    "window_size": (Gauge, "Requests that may be unanswered on a bind.", ("smsc", "bind")),
+    "window_outstanding": (Gauge, "Requests that are unanswered on a bind.", ("smsc", "bind")),
+    "throughput_configured": (Gauge, "Segments a second by contract.", ("smsc",)),
+    "throughput_permitted": (Gauge, "Segments a second that throttling leaves.", ("smsc",)),
+    "queued_messages": (Gauge, "Messages that wait, by class.", ("class",)),
+    "oldest_queued_seconds": (
+        Gauge,
+        "Age of the oldest job that has messages waiting, by class.",
+        ("class",),
+    ),
+    "unknown_messages": (Gauge, "Messages whose outcome nobody knows.", ()),
+    "database_bytes": (Gauge, "Size of the database file.", ()),
+    "build_info": (Gauge, "1, with the version.", ("version",)),
+}
+HISTOGRAMS: dict[str, tuple[str, Sequence[float], str | None]] = {
+    "submit_response_seconds": ("From submit_sm to its answer.", _SHORT_S, "smsc"),
+    "delivery_seconds": ("From submit_sm to the final receipt.", _LONG_S, "smsc"),
+    "alert_wait_seconds": ("From an alert's being ready to its submit_sm.", _SHORT_S, None),
+    "turn_commit_seconds": ("One transaction of the turn.", _SHORT_S, None),
+    "turn_segments": ("Segments claimed by one turn.", _SEGMENTS, None),
+}
+
+
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Ipv6Server(_Server):
+    address_family = socket.AF_INET6
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass  # a scrape every few seconds is nothing to say
+
+
+class Endpoint:
+    """The HTTP endpoint; use it as a context manager."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        host: str,
+        port: int,
+        *,
+        healthy: Callable[[], str | None],
+        ready: Callable[[], str | None],
+    ) -> None:
+        """Listen, without answering yet.
+
+        Args:
+            metrics: what to show.
+            host: the address to listen on.
+            port: its port; 0 takes a free one.
+            healthy: says what is wrong with the process, or None.
+            ready: says why an alert could not leave, or None.
+
+        Raises:
+            OperationError: the address cannot be listened on.
+        """
+        show_metrics = make_wsgi_app(metrics.registry)
+
+        def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            judge = {"/healthz": healthy, "/readyz": ready}.get(environ["PATH_INFO"])
+            if judge is not None:
+                problem = judge()
+                status = "200 OK" if problem is None else "503 Service Unavailable"
+                start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+                return [f"{problem or 'ok'}\n".encode()]
+            if environ["PATH_INFO"] == "/metrics":
+                shown: Iterable[bytes] = show_metrics(environ, start_response)
+                return shown
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"/metrics, /healthz and /readyz are here.\n"]
+
+        server_class = _Ipv6Server if ":" in host else _Server
+        try:
+            self._server: _Server = make_server(
+                host, port, application, server_class, _QuietHandler
+            )
+        except OSError as error:
+            raise OperationError(
+                f"[metrics] listen: {host}:{port} cannot be listened on ({error.strerror}). "
+                "Name another port in the configuration, or end what uses it."
+            ) from error
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True
+        )
+
+    def __enter__(self) -> "Endpoint":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
