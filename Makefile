@@ -1,0 +1,63 @@
+# Every target does its own set-up; the second time is quick.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort \
+		| awk 'BEGIN {FS = ":.*## "}; {printf "  %-8s %s\n", $$1, $$2}'
+
+# One stamp for each level of dependencies: each holds the ones before it.
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what smppgw needs into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: requirements/%.txt $(VENV)/.runtime
+	@echo "Installing what the targets for developers need into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Send a commune's list through a simulated SMSC, end to end
+	@$(BIN)/smppgw demo
+
+.PHONY: test
+test: $(VENV)/.test ## Run the whole test suite
+	@$(BIN)/pytest
+
+.PHONY: check
+check: $(VENV)/.dev ## Format, lint, types, import law, links in the docs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest tests/test_architecture.py tests/test_docs.py
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(VENV)/.test ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
+	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON))
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
+	@for level in runtime: test:test dev:test,dev; do \
+		$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-header --no-annotate \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+			--allow-unsafe --build-deps-for editable \
+			$$(echo $${level#*:} | tr , '\n' | sed 's/^./--extra &/') \
+			--output-file requirements/$${level%%:*}.txt pyproject.toml || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,0 +1,64 @@
+"""The command line: parse, call, print. No rule of the gateway stands here, and nothing imports it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from smppgw import __version__
+from smppgw.cli.demo import demo
+from smppgw.cli.jobs import jobs, report
+from smppgw.cli.output import err
+from smppgw.cli.run import run, simulate
+from smppgw.cli.send import preview, submit
+from smppgw.cli.status import check, status
+from smppgw.errors import SmppgwError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="smppgw")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="The configuration; else $SMPPGW_CONFIG, else ./config.toml.",
+)
+@click.pass_context
+def commands(context: click.Context, config_path: Path | None) -> None:
+    """Send SMS for communes over an operator's SMPP account: alerts first, nothing lost.
+
+    \b
+    First steps, with no operator at all:
+      smppgw demo                                 see a list leave and its receipts come home
+      smppgw simulate                             an SMSC for trials, in a terminal of its own
+      smppgw run                                  the gateway, in another one
+      smppgw submit --recipients list.xlsx --text "Bonjour {prenom}"
+    """
+    context.obj = config_path
+
+
+for command in (run, submit, preview, jobs, report, status, check, simulate, demo):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong ends in a sentence and an exit status, not in a traceback."""
+    try:
+        status_code = commands.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        err.print("Interrupted.")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SmppgwError as error:
+        err.print(f"[red]Error:[/red] {_escape(str(error))}")
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone: nothing is left to say
+        sys.exit(1)
+    sys.exit(status_code if isinstance(status_code, int) else 0)
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

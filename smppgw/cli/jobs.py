@@ -1,0 +1,260 @@
+"""`jobs` and `report`: what became of jobs."""
+
+import contextlib
+import csv
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from zoneinfo import ZoneInfo
+
+import click
+import xlsxwriter
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from smppgw.cli.output import clock, err, iso, json_option, out, show_json, table
+from smppgw.config import Config, load
+from smppgw.errors import InputError, OperationError
+from smppgw.ledger.database import explained, open_database
+from smppgw.ledger.jobs import Job, MessageRow, find_job, list_jobs, messages_of
+
+_REFRESH_S = 0.2
+REPORT_COLUMNS = (
+    "number",
+    "state",
+    "submitted_at",
+    "accepted_at",
+    "done_at",
+    "segments",
+    "error",
+)
+
+
+@click.group()
+def jobs() -> None:
+    """See what became of jobs."""
+
+
+@jobs.command("list")
+@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
+@json_option
+@click.pass_obj
+def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
+    """List the jobs, newest first."""
+    config = load(config_path)
+    with _ledger(config) as db:
+        found = list_jobs(db, limit)
+    zone = ZoneInfo(config.gateway.timezone)
+    if as_json:
+        show_json([job_document(job, zone) for job in found])
+        return
+    rows = [
+        (
+            job.job_id,
+            job.state,
+            job.job_class,
+            job.tenant,
+            job.label,
+            clock(job.created_at, zone),
+            job.total,
+            job.counts["delivered"],
+            _troubled(job),
+        )
+        for job in found
+    ]
+    columns = ("Job", "State", "Class", "Tenant", "Label", "Created", ">Total", ">Delivered")
+    out.print(table(None, *columns, ">Failed", rows=rows) if rows else "There is no job yet.")
+
+
+@jobs.command()
+@click.argument("job", type=int)
+@json_option
+@click.pass_obj
+def show(config_path: Path | None, job: int, as_json: bool) -> None:
+    """Show one job."""
+    config = load(config_path)
+    with _ledger(config) as db:
+        found = _require(db, job)
+    if as_json:
+        show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
+    else:
+        show_job(found, config)
+
+
+@jobs.command()
+@click.argument("job", type=int)
+@json_option
+@click.pass_obj
+def watch(config_path: Path | None, job: int, as_json: bool) -> None:
+    """Follow one job until nothing of it can change any more."""
+    config = load(config_path)
+    with _ledger(config) as db:
+        _require(db, job)
+        found = follow(db, config, job, timeout_s=None, show=not as_json)
+    if as_json:
+        show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
+    else:
+        show_job(found, config)
+
+
+@click.command()
+@click.argument("job", type=int)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["csv", "xlsx", "json"]),
+    default="csv",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path), help="A file; else standard output.")
+@click.pass_obj
+def report(config_path: Path | None, job: int, format_: str, output: Path | None) -> None:
+    """Write one row for each message of a job: number, state, times, segments, error."""
+    config = load(config_path)
+    zone = ZoneInfo(config.gateway.timezone)
+    if format_ == "xlsx" and output is None:
+        raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")
+    with _ledger(config) as db:
+        _require(db, job)
+        rows = (_cells(row, zone) for row in messages_of(db, job))
+        with explained(output or Path("standard output")):
+            if format_ == "xlsx" and output is not None:
+                _write_xlsx(output, rows)
+            elif output is None:
+                _write_text(sys.stdout, format_, rows)
+            else:
+                with output.open(
+                    "w", encoding="utf-8-sig" if format_ == "csv" else "utf-8", newline=""
+                ) as file:
+                    _write_text(file, format_, rows)
+    if output is not None:
+        err.print(f"Written to {output}.")
+
+
+def _cells(row: MessageRow, zone: ZoneInfo) -> tuple[Any, ...]:
+    times = (iso(at, zone) for at in (row.submitted_at, row.accepted_at, row.done_at))
+    return (row.number, row.state, *times, row.segments, row.error)
+
+
+def _write_text(file: IO[str], format_: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    if format_ == "csv":
+        writer = csv.writer(file)
+        writer.writerow(REPORT_COLUMNS)
+        for number, *cells in rows:
+            writer.writerow([number, *map(_harmless, cells)])
+        return
+    file.write("[")
+    for count, row in enumerate(rows):
+        file.write(",\n" if count else "\n")
+        json.dump(dict(zip(REPORT_COLUMNS, row, strict=True)), file, ensure_ascii=False)
+    file.write("\n]\n")
+
+
+def _write_xlsx(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
+    book = xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False})
+    sheet = book.add_worksheet("report")
+    sheet.write_row(0, 0, REPORT_COLUMNS)
+    for position, row in enumerate(rows, 1):
+        sheet.write_row(position, 0, row)
+    book.close()
+
+
+def _harmless(cell: object) -> object:
+    """Keep a spreadsheet from taking what an SMSC wrote for a formula."""
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{cell}"
+    return cell
+
+
+def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
+    """Return a job as the JSON of `jobs show`."""
+    return {
+        "job": job.job_id,
+        "state": job.state,
+        "class": job.job_class,
+        "tenant": job.tenant,
+        "sender": job.sender,
+        "label": job.label,
+        "created_at": iso(job.created_at, zone),
+        "first_submit_at": iso(job.first_submit_at, zone),
+        "finished_at": iso(job.finished_at, zone),
+        "counts": {"total": job.total, **job.counts},
+        "segments": job.segments,
+    }
+
+
+def show_job(job: Job, config: Config) -> None:
+    """Print a job for people."""
+    zone = ZoneInfo(config.gateway.timezone)
+    label = f" “{job.label}”" if job.label else ""
+    out.print(
+        f"[bold]Job {job.job_id}{label} is {job.state}[/bold]: {job.job_class}, {job.tenant}, "
+        f"from {job.sender}"
+    )
+    out.print(f"  Created       {clock(job.created_at, zone)}")
+    out.print(f"  First submit  {clock(job.first_submit_at, zone)}")
+    out.print(f"  Finished      {clock(job.finished_at, zone)}")
+    rows = [
+        (state, count, f"{count / job.total:.1%}") for state, count in job.counts.items() if count
+    ]
+    rows.append(("total", job.total, f"{job.segments} segments"))
+    out.print(table(None, "State", ">Messages", ">Share", rows=rows))
+
+
+def follow(
+    db: sqlite3.Connection, config: Config, job_id: int, *, timeout_s: float | None, show: bool
+) -> Job:
+    """Follow a job until no message of it can change any more.
+
+    Raises:
+        OperationError: the time is up first.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    columns = (
+        TextColumn("Job {task.fields[job]}"),
+        BarColumn(),
+        TextColumn("{task.fields[line]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=err, transient=True, disable=not show or not err.is_terminal
+    ) as progress:
+        task = progress.add_task("", job=job_id, line="", total=None)
+        while True:
+            with explained(config.gateway.database):
+                job = _require(db, job_id)
+            ended = job.total - sum(job.counts[s] for s in ("queued", "submitting", "accepted"))
+            line = ", ".join(f"{count} {state}" for state, count in job.counts.items() if count)
+            progress.update(task, total=job.total, completed=ended, line=line)
+            if job.settled:
+                return job
+            if deadline is not None and time.monotonic() >= deadline:
+                raise OperationError(
+                    f"Job {job_id} is not finished after {timeout_s:g} s ({line}). "
+                    f"It goes on: see `smppgw jobs show {job_id}`."
+                )
+            time.sleep(_REFRESH_S)
+
+
+def _troubled(job: Job) -> int:
+    return sum(job.counts[s] for s in ("undelivered", "rejected", "expired", "unknown"))
+
+
+def _require(db: sqlite3.Connection, job_id: int) -> Job:
+    job = find_job(db, job_id)
+    if job is None:
+        raise InputError(f"There is no job {job_id}: `smppgw jobs list` shows those there are.")
+    return job
+
+
+@contextlib.contextmanager
+def _ledger(config: Config) -> Iterator[sqlite3.Connection]:
+    db = open_database(config.gateway.database)
+    try:
+        with explained(config.gateway.database):
+            yield db
+    finally:
+        db.close()

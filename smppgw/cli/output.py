@@ -1,0 +1,89 @@
+"""How commands speak: JSON for machines on standard output, tables and progress for people.
+
+Results go to standard output, everything else to standard error. Without a terminal there are no
+colours, no progress bars and no prompts.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from typing import Any, TypeVar
+
+import click
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def json_option(command: F) -> F:
+    """Give a command its --json."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+    )(command)
+
+
+def show_json(document: object) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = ()) -> Table:
+    """Make a table for people; a column whose name begins with > is aligned to the right."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left")
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    return made
+
+
+def iso(milliseconds: int | None, zone: tzinfo) -> str | None:
+    """Write a time of the ledger as ISO 8601 with offset."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, zone).isoformat(timespec="milliseconds")
+
+
+def clock(milliseconds: int | None, zone: tzinfo) -> str:
+    """Write a time of the ledger for people."""
+    if milliseconds is None:
+        return "–"
+    return datetime.fromtimestamp(milliseconds / 1000, zone).strftime("%d/%m/%Y %H:%M:%S")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people: the two largest units."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def set_up_logs(*, quiet: bool = False) -> None:
+    """Send logs to standard error: for people on a terminal, else one JSON object a line.
+
+    Args:
+        quiet: only what is wrong.
+    """
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=not terminal),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(40 if quiet else 20),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

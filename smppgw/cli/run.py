@@ -1,0 +1,136 @@
+"""`run` and `simulate`: the two that stay in the foreground until they are told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smppgw.cli.output import err, set_up_logs
+from smppgw.cli.send import Duration
+from smppgw.config import load
+from smppgw.errors import OperationError
+from smppgw.gateway import Gateway
+from smppgw.simulator import Behaviour, Simulator, parse_outcomes
+
+
+@click.command()
+@click.pass_obj
+def run(config_path: Path | None) -> None:
+    """Run the gateway: hold the binds, send, record receipts, serve metrics.
+
+    SIGTERM or SIGINT lets the window drain, unbinds and stops with 0; a second one stops at once.
+    """
+    config = load(config_path)
+    set_up_logs()
+
+    async def serve() -> None:
+        gateway = Gateway(config)
+        on_signals(gateway.stop)
+        await gateway.run()
+
+    run_until_signal(serve())
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=2775, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--system-id", help="The only system_id to accept; else any.")
+@click.option("--password", help="The only password to accept; else any.")
+@click.option("--latency", type=Duration(), default="0s", help="From submit_sm to its answer.")
+@click.option("--receipt-delay", type=Duration(), default="0s", help="From answer to receipt.")
+@click.option(
+    "--outcomes",
+    default="DELIVRD=100",
+    show_default=True,
+    help='What becomes of messages, by weight: "DELIVRD=95,UNDELIV=5".',
+)
+@click.option("--throughput", type=click.IntRange(1), help="More a second is ESME_RTHROTTLED.")
+@click.option("--window", type=click.IntRange(1), help="More unanswered is ESME_RTHROTTLED.")
+@click.option(
+    "--ids",
+    type=click.Choice(["decimal", "hex", "hex-then-decimal", "uuid"]),
+    default="decimal",
+    show_default=True,
+    help="How message ids are written.",
+)
+@click.option("--early-receipts", is_flag=True, help="Send the receipt before the answer.")
+@click.option("--seed", type=int, default=0, show_default=True, help="What chance follows.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    help="Write a JSON line for each PDU received and sent; it holds numbers and texts.",
+)
+def simulate(
+    host: str,
+    port: int,
+    system_id: str | None,
+    password: str | None,
+    latency: float,
+    receipt_delay: float,
+    outcomes: str,
+    throughput: int | None,
+    window: int | None,
+    ids: Any,
+    early_receipts: bool,
+    seed: int,
+    record: Path | None,
+) -> None:
+    """Run an SMSC that sends nothing to anybody, for trials and tests, until SIGINT or SIGTERM.
+
+    \b
+    smppgw simulate --latency 50ms --receipt-delay 2s --outcomes "DELIVRD=95,UNDELIV=5"
+    """
+    behaviour = Behaviour(
+        latency_s=latency,
+        receipt_delay_s=receipt_delay,
+        outcomes=parse_outcomes(outcomes),
+        throughput=throughput,
+        window=window,
+        ids=ids,
+        early_receipts=early_receipts,
+        seed=seed,
+        system_id=system_id,
+        password=password,
+    )
+
+    async def serve() -> None:
+        stopping = asyncio.Event()
+        on_signals(stopping.set)
+        try:
+            async with Simulator(behaviour, host=host, port=port, record=record) as smsc:
+                err.print(f"An SMSC is simulated on {host}:{smsc.port}; stop it with Ctrl-C.")
+                await stopping.wait()
+        except OSError as error:
+            where = f"{host}:{port}" if record is None else f"{host}:{port} or {record}"
+            raise OperationError(f"{where}: {error.strerror or error}.") from error
+        counts = smsc.counts
+        err.print(
+            f"{counts.submits} submit_sm, {counts.accepted} accepted, {counts.throttled} throttled, "
+            f"{counts.receipts_sent} receipts sent."
+        )
+
+    run_until_signal(serve())
+
+
+def on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` at the first SIGTERM or SIGINT; the second one kills, as if nobody listened."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first)
+
+
+def run_until_signal(serve: Coroutine[Any, Any, None]) -> None:
+    """Run to the end; of several failures at once the first is told."""
+    try:
+        asyncio.run(serve)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
