@@ -249,16 +249,16 @@ def _csv_rows(file: BinaryIO, head: bytes, table: Table) -> Iterator[tuple[str, 
     for magic, kind in OTHER_KINDS:
         if start.startswith(magic):
             raise InputError(f"{table.name} is {kind}, not a list; {SAVE_AS}.")
+    if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{table.name} is neither a spreadsheet nor a text file; {SAVE_AS}.")
     texts = _texts(head, file, table.name)
     first = next(texts)
-    if "\0" in first:
-        raise InputError(f"{table.name} is neither a spreadsheet nor a text file; {SAVE_AS}.")
     lines = _lines(chain((first,), texts), table.name)
-    directive = first[:7].lower().rstrip("\r\n")
+    sniffed = list(islice(io.StringIO(first, newline=""), SNIFFED_LINES))
+    directive = sniffed[0].rstrip("\r\n").lower() if sniffed else ""
     if directive.startswith("sep=") and len(directive) == 5:  # Excel obeys this line and hides it
         next(lines)
         return _records(lines, directive[-1], table)
-    sniffed = list(islice(io.StringIO(first, newline=""), SNIFFED_LINES))
     if len(sniffed) > 1 and len(head) == CHUNK_OCTETS:
         sniffed.pop()  # most likely cut in its middle
     return _records(lines, _separator(sniffed), table)
