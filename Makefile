@@ -19,7 +19,7 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 		--no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.dev: $(VENV)/.%: requirements/%.txt $(VENV)/.runtime
+$(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: requirements/%.txt $(VENV)/.runtime
 	@echo "Installing what the targets for developers need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -45,12 +45,12 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.test ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
+bench: $(VENV)/.bench ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
 	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON))
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
-	@for level in runtime: test:test dev:test,dev; do \
+	@for level in runtime: bench:bench test:test dev:test,dev; do \
 		$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 			--allow-unsafe --build-deps-for editable \

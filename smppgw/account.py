@@ -1,4 +1,4 @@
-"""An SMSC account: what all its links share, which is the rate that the operator sold.
+"""An SMSC account: what all its links share, above all the rate that the operator sold.
 
 Two guards in a row. `Pace` spreads the segments evenly and slows when the operator says so;
 asyncio-throttle keeps the contract in any sliding second (I6), from the times at which segments
@@ -9,7 +9,9 @@ was claimed without room for it.
 from asyncio_throttle import Throttler
 
 from smppgw.config import Smsc
+from smppgw.health import Health
 from smppgw.pace import Pace
+from smppgw.smpp.status import Verdict, status_of
 
 # The sliding second is kept this much longer, because what we wrote a second apart may be read by
 # the SMSC less than a second apart.
@@ -25,24 +27,42 @@ class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no type
 
     def next_at(self) -> float:
         """Return when something is left again; time.monotonic seconds."""
-        return float(self._task_logs[0] + self.period) if self.left() <= 0 else 0.0
+        left = self.left()
+        return 0.0 if left > 0 else float(self._task_logs[-left] + self.period)
 
 
 class Account:
-    """The rate of one account, shared by its links."""
+    """One account, shared by its links."""
 
-    def __init__(self, smsc: Smsc, account_id: int) -> None:
-        """Start with the whole rate.
+    def __init__(self, smsc: Smsc, account_id: int, routes: frozenset[int] | None = None) -> None:
+        """Start with the whole rate, in good health.
 
         Args:
             smsc: its configuration.
             account_id: what the ledger calls it.
+            routes: the ledger's numbers of the prefixes that it takes; None is all numbers.
         """
         self.smsc = smsc
         self.account_id = account_id
+        self.routes = routes
         self.classes = frozenset(smsc.classes)
+        self.health = Health()
         self.pace = Pace(smsc.throughput)
         self._ceiling = _Ceiling(smsc.throughput, 1.0 + _MARGIN_S, retry_interval=0.001)
+        self._verdicts = {
+            int(code, 16): Verdict(meaning) for code, meaning in smsc.statuses.items()
+        }
+
+    def verdict_on(self, command_status: int) -> Verdict:
+        """Return what an answer to a submit_sm means here: the configuration's say, else the
+        table's."""
+        return self._verdicts.get(command_status) or status_of(command_status).verdict
+
+    def covers(self, other: "Account") -> bool:
+        """Whether it takes every number that another account takes."""
+        if self.routes is None:
+            return True
+        return other.routes is not None and other.routes <= self.routes
 
     def allowance(self, now: float) -> int:
         """Return how many segments all links together may write now (time.monotonic seconds)."""
@@ -59,6 +79,6 @@ class Account:
             await self._ceiling.acquire()
 
     def set_throughput(self, throughput: int) -> None:
-        """Change the contract while running."""
-        self.pace = Pace(throughput)
+        """Change the contract while running; an account that was slowed stays slowed."""
+        self.pace.set_throughput(throughput)
         self._ceiling.rate_limit = throughput

@@ -143,6 +143,9 @@ Ton = Literal["auto", 0, 1, 2, 3, 4, 5, 6]
 Npi = Literal["auto", 0, 1, 3, 4, 6, 8, 9, 10, 14, 18]  # SMPP 3.4 issue 1.2, 5.2.6
 
 
+StatusMeaning = Literal["slow-down", "try-later", "refused", "stop-link"]
+
+
 class Smsc(Section):
     """[[smsc]]: one operator account."""
 
@@ -173,6 +176,9 @@ class Smsc(Section):
         default=(), strict=False
     )
     price: Decimal | dict[str, Decimal] | None = None
+    validity_period: bool = True
+    receipts_as_texts: bool = False
+    statuses: dict[str, StatusMeaning] = Field(default_factory=dict)
     source_ton: Ton = "auto"
     source_npi: Npi = "auto"
     dest_ton: Ton = "auto"
@@ -184,6 +190,13 @@ class Smsc(Section):
         secret = value.get_secret_value()
         if len(secret) > 64 or not secret.isascii() or not secret.isprintable():
             raise _refuse("1 to 64 ASCII characters")
+        return value
+
+    @field_validator("statuses")
+    @classmethod
+    def _statuses(cls, value: dict[str, StatusMeaning]) -> dict[str, StatusMeaning]:
+        if any(not re.fullmatch(r"0x[0-9A-Fa-f]{1,8}", code) for code in value):
+            raise _refuse('codes in hexadecimal and what they mean: { "0x0401" = "try-later" }')
         return value
 
     @field_validator("price", mode="before")
@@ -205,6 +218,13 @@ class Smsc(Section):
         if not 0 < value[0] <= value[1]:
             raise _refuse('the first and the longest delay: ["1s", "60s"]')
         return value
+
+    @property
+    def tls_settings(self) -> Tls | None:
+        """How the connection is encrypted; None for plain TCP."""
+        if isinstance(self.tls, Tls):
+            return self.tls
+        return Tls() if self.tls else None
 
     def price_for(self, recipient: str) -> Decimal | None:
         """Return the price of one segment to a number (E.164); the longest prefix decides."""
@@ -316,9 +336,26 @@ class Config(Section):
             if double:
                 raise _refuse(f"[[{kind}]] name: {double[0]!r} is given twice; each needs its own")
         for job_class in CLASSES:
-            if not any(job_class in smsc.classes for smsc in self.smsc):
+            takers = [smsc for smsc in self.smsc if job_class in smsc.classes]
+            if not takers:
                 raise _refuse(f"[[smsc]] classes: no account takes the class {job_class!r}")
+            # The number of segments is counted once, at submission.
+            if len({smsc.alphabet == "latin1" for smsc in takers}) > 1:
+                raise _refuse(
+                    f"[[smsc]] alphabet: of the accounts that take the class {job_class!r} all or "
+                    'none must have "latin1"'
+                )
+            if len({smsc.long_text == "payload" for smsc in takers}) > 1:
+                raise _refuse(
+                    f"[[smsc]] long_text: of the accounts that take the class {job_class!r} all or "
+                    'none must have "payload"'
+                )
         return self
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The prefixes of numbers by which some account is chosen."""
+        return tuple(sorted({prefix for smsc in self.smsc for prefix in smsc.prefixes}))
 
     def rewrite_for(self, tenant: Tenant, job_class: str) -> str:
         """Return how far a text may be changed: the tenant's say, else full for alerts."""

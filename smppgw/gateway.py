@@ -27,6 +27,9 @@ from smppgw.metrics import Endpoint, Metrics
 
 log = structlog.get_logger()
 
+# The binds of one session of an account, by its mode.
+_KINDS = {"transceiver": ("transceiver",), "transmitter+receiver": ("transmitter", "receiver")}
+
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
 HOUSEKEEPING_S = 1.0
 RETRY_S = 1.0  # after a database error
@@ -106,11 +109,15 @@ class Gateway:
             unknown_segments=unknown,
         )
         ids = await writer.call(jobs.account_ids, [smsc.name for smsc in self._config.smsc])
+        routes = await writer.call(jobs.route_ids, self._config.prefixes)
         for smsc in self._config.smsc:
-            account = Account(smsc, ids[smsc.name])
+            mine = frozenset(
+                route for prefix, route in routes.items() if prefix.startswith(smsc.prefixes)
+            )
+            account = Account(smsc, ids[smsc.name], mine if smsc.prefixes else None)
             self._accounts.append(account)
-            for number in range(1, smsc.binds + 1):
-                link = Link(len(self._links), account, number, self._metrics, self._wake.set)
+            for number, kind in enumerate(_KINDS[smsc.mode] * smsc.binds, 1):
+                link = Link(len(self._links), account, number, kind, self._metrics, self._wake.set)
                 self._links.append(link)
 
     def _listen(self, stack: AsyncExitStack) -> None:
@@ -202,16 +209,32 @@ class Gateway:
         demands = []
         for account in self._accounts:
             left = account.allowance(now)
+            classes = account.classes - self._taken_over(account, now)
             for link in self._links:
-                if link.account is not account:
+                if link.account is not account or link.kind == "receiver":
                     continue
                 slots = left
                 if self._stopping.is_set():
                     slots = min(left, len(link.remainder.numbers)) if link.remainder else 0
-                demand = link.demand(slots)
+                demand = link.demand(slots, classes)
                 left -= demand.slots
                 demands.append(demand)
         return demands
+
+    def _taken_over(self, account: Account, now: float) -> frozenset[str]:
+        """Return the classes that other accounts send in place of one that rests."""
+        if not account.health.resting(now):
+            return frozenset()
+        return frozenset().union(
+            *(
+                link.account.classes
+                for link in self._links
+                if link.account is not account
+                and link.free_slots > 0
+                and link.account.covers(account)
+                and not link.account.health.resting(now)
+            )
+        )
 
     async def _sleep(self, now: float) -> None:
         """Wait for an event, or until the next thing falls due."""
@@ -257,8 +280,8 @@ class Gateway:
                 )
         for (job_class, state), messages in turned.finished.items():
             metrics.messages_total.labels(job_class, state).inc(messages)
-        for kind, receipts in turned.unmatched.items():
-            metrics.receipts_unmatched.labels(kind).inc(receipts)
+        for kind, texts in turned.inbound.items():
+            metrics.inbound_total.labels(kind).inc(texts)
         for account in self._accounts:
             waits = turned.delivery_ms.get(account.account_id)
             if waits:
@@ -275,9 +298,13 @@ class Gateway:
             metrics.oldest_queued_seconds.labels(job_class).set(age_s)
         metrics.unknown_messages.set(await writer.call(jobs.unknown_messages))
         metrics.database_bytes.set(await writer.call(jobs.database_octets))
-        for smsc, counts in (await writer.call(jobs.receipt_counts)).items():
+        recorded = await writer.call(jobs.receipt_counts)
+        for smsc, counts in recorded.items():
             for kind, receipts in counts.items():
-                metrics.receipts.labels(smsc, kind).set(receipts)
+                metrics.receipts_recorded.labels(smsc, kind).set(receipts)
+        for kind in ("parked", "orphan"):
+            unmatched = sum(counts[kind] for counts in recorded.values())
+            metrics.receipts_unmatched.labels(kind).set(unmatched)
         now = time.monotonic()
         for account in self._accounts:
             name, pace = account.smsc.name, account.pace

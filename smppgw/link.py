@@ -12,6 +12,7 @@ wrong, which a person has to mend.
 import asyncio
 import random
 import ssl
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -19,7 +20,8 @@ import structlog
 
 from smppgw.account import Account
 from smppgw.config import Smsc
-from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, Inbound, JobText, Lost, Remainder
+from smppgw.ledger.inbound import Inbound
+from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, JobText, Lost, Remainder
 from smppgw.ledger.turn import Received as ReceivedReceipt
 from smppgw.metrics import Metrics
 from smppgw.render import Renderer
@@ -31,8 +33,10 @@ from smppgw.smpp.status import BIND_HOPELESS, Verdict, status_of
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 10.0
+_NEXT_ADDRESS_S = 0.25  # then the name's next address is tried beside the first (RFC 8305, 5)
 CLOSE_TIMEOUT_S = 2.0
 _TICK_S = 0.5
+_FAILURES = ("UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN")  # of a receipt
 _BACKLOG_LIMIT = 10_000  # deliver_sm that wait for a turn before the socket is read no further
 
 
@@ -46,14 +50,14 @@ class _Connection(asyncio.Protocol):
         self.settling = 0  # answers that wait for the turn which frees their slots
         self.acknowledgements: list[tuple[int, int]] = []  # deliver_sm that wait for theirs
         self.reading = True
-        self._reason: str | None = None
+        self.reason: str | None = None  # why it is being ended, where that is ours to say
         self._loop = asyncio.get_running_loop()
         self._take = take
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.write(self.session.bind(self._loop.time()))
+        self.write(self.session.bind(self._loop.time()))
 
     def data_received(self, data: bytes) -> None:
         self._take(self, self.session.receive(data, self._loop.time()))
@@ -61,7 +65,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
         self.ended.set_result(
-            self._reason or (str(error) if error else "the SMSC closed the connection")
+            self.reason or (str(error) if error else "the SMSC closed the connection")
         )
 
     def tick(self) -> None:
@@ -75,7 +79,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """Close after what is written, and soon even if the SMSC does not read it."""
-        self._reason = self._reason or reason
+        self.reason = self.reason or reason
         if self.transport is not None:
             self.transport.close()
             self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
@@ -101,6 +105,7 @@ class Link:
         index: int,
         account: Account,
         bind_number: int,
+        kind: str,
         metrics: Metrics,
         wake: Callable[[], None],
     ) -> None:
@@ -110,15 +115,16 @@ class Link:
             index: what the gateway calls it.
             account: the account whose rate it shares.
             bind_number: counts from 1 within the account.
+            kind: transceiver, transmitter or receiver.
             metrics: where its counts go.
             wake: called when something arrived that wants a turn.
         """
         self.index = index
         self.account = account
         self.bind_number = bind_number
+        self.kind = kind
         self.state = "connecting"
         self.reason: str | None = None
-        self.window = account.smsc.window
         self.remainder: Remainder | None = None  # segments of the last message still to be sent
         self._metrics = metrics
         self._wake = wake
@@ -130,6 +136,7 @@ class Link:
         self._arrived = Arrivals()
         self._collected: list[tuple[_Connection, int, list[tuple[int, int]]]] = []
         self._bind_status: int | None = None
+        self._proved = False  # whether the SMSC has accepted something since it was bound
 
     # Life
 
@@ -139,11 +146,12 @@ class Link:
         delay_s = first_s
         while not self._stopping.is_set():
             self._become("connecting")
-            self._bind_status = None
+            self._bind_status, self._proved = None, False
+            began = self._loop.time()
             reason = await self._serve()
             if self._stopping.is_set():
                 break
-            if self._bind_status in BIND_HOPELESS:
+            if self._bind_status is not None and self._bind_status in BIND_HOPELESS:
                 name = status_of(self._bind_status).name
                 self._become("stopped", f"the SMSC refuses the credentials ({name})")
                 self._log.error(
@@ -152,7 +160,7 @@ class Link:
                     hint="correct system_id, password or system_type, then restart the gateway",
                 )
                 return
-            if self._bind_status == 0:
+            if self._proved or self._loop.time() - began >= longest_s:
                 delay_s = first_s
             wait_s = delay_s * random.uniform(0.5, 1.0)  # so that links do not come back in step
             delay_s = min(delay_s * 2, longest_s)
@@ -167,25 +175,15 @@ class Link:
     async def _serve(self) -> str:
         """Connect, bind and serve until the connection ends; returns why it did."""
         smsc = self.account.smsc
+        password = smsc.password.get_secret_value()
         session = Session(
-            Bind(smsc.system_id, smsc.password.get_secret_value(), smsc.system_type),
+            Bind(smsc.system_id, password, smsc.system_type, self.kind),
             Timers(smsc.enquire_link_s, smsc.response_timeout_s),
-            self.window,
+            smsc.window,
         )
-        try:
-            context = tls_context(smsc)
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(
-                    lambda: _Connection(session, self._take),
-                    smsc.host,
-                    smsc.port,
-                    ssl=context,
-                    server_hostname=(smsc.tls_server_name or smsc.host) if context else None,
-                )
-        except TimeoutError:
-            return f"{smsc.host}:{smsc.port} does not answer within {CONNECT_TIMEOUT_S:g} s"
-        except OSError as error:
-            return f"{smsc.host}:{smsc.port}: {error.strerror or error}"
+        connection = await self._connect(session)
+        if isinstance(connection, str):
+            return connection
         self._connection = connection
         if self._stopping.is_set():
             connection.close("stopping")
@@ -197,6 +195,26 @@ class Link:
         if self._bind_status:
             return f"the SMSC refuses the bind ({status_of(self._bind_status).name})"
         return connection.ended.result()
+
+    async def _connect(self, session: Session) -> _Connection | str:
+        """Connect, to whichever address of the host answers; returns why where none does."""
+        smsc = self.account.smsc
+        try:
+            context = tls_context(smsc)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await self._loop.create_connection(
+                    lambda: _Connection(session, self._take),
+                    smsc.host,
+                    smsc.port,
+                    ssl=context,
+                    server_hostname=_server_name(smsc) if context else None,
+                    happy_eyeballs_delay=_NEXT_ADDRESS_S,
+                )
+        except TimeoutError:
+            return f"{smsc.host}:{smsc.port} does not answer within {CONNECT_TIMEOUT_S:g} s"
+        except OSError as error:
+            return f"{smsc.host}:{smsc.port}: {error.strerror or error}"
+        return connection
 
     async def stop(self) -> None:
         """Unbind and disconnect; returns when the connection is closed, or its time is up."""
@@ -244,6 +262,7 @@ class Link:
             connection.settling += len(received.late)
             self._arrived.late += self._judge(received.late)
         if received.overdue:
+            self._note_answers(0, len(received.overdue))
             self._arrived.lost += [Lost(r.segment_id, r.attempt) for r in received.overdue]
             self._log.warning("submit.overdue", segments=len(received.overdue))
         if received.deliveries:
@@ -263,48 +282,93 @@ class Link:
         account, now = self.account, self._loop.time()
         waits = [now - answer.request.sent for answer in answers]
         self._metrics.submit_response_seconds.observe(waits, account.smsc.name)
+        account_id, accepted = account.account_id, Verdict.ACCEPTED
         judged = []
-        counts: dict[int, int] = {}
+        refused: list[tuple[int, Verdict]] = []
         for (request, status, message_id), waited_s in zip(answers, waits, strict=True):
-            verdict = Verdict.ACCEPTED if status == 0 else status_of(status).verdict
-            counts[status] = counts.get(status, 0) + 1
-            if verdict is Verdict.SLOW_DOWN:
-                account.pace.throttled(now)
+            verdict = accepted
+            if status:
+                verdict = account.verdict_on(status)
+                refused.append((status, verdict))
+                if verdict is Verdict.SLOW_DOWN:
+                    account.pace.throttled(now, request.sent)
+            segment_id, attempt, total, _ = request
+            waited_ms = int(waited_s * 1000)
             judged.append(
                 Answered(
-                    request.segment_id,
-                    request.attempt,
-                    request.total,
-                    account.account_id,
-                    verdict,
-                    status,
-                    message_id,
-                    int(waited_s * 1000),
+                    segment_id, attempt, total, account_id, verdict, status, message_id, waited_ms
                 )
             )
+        self._count_answers(len(answers) - len(refused), refused)
+        return judged
+
+    def _count_answers(self, accepted: int, refused: Sequence[tuple[int, Verdict]]) -> None:
+        """Count answers by status, and act on what refusals say of the link and the account."""
+        counts = Counter(status for status, _ in refused)
+        counts[0] = accepted
         for status, count in counts.items():
             name = status_of(status).name
-            self._metrics.submit_sm_resp_total.labels(account.smsc.name, name).inc(count)
-        return judged
+            self._metrics.submit_sm_resp_total.labels(self.account.smsc.name, name).inc(count)
+        self._proved = self._proved or accepted > 0
+        verdicts = Counter(verdict for _, verdict in refused)
+        self._note_answers(accepted, len(refused) - verdicts[Verdict.SLOW_DOWN])
+        if verdicts[Verdict.STOP_LINK] and self._connection is not None:
+            status = next(s for s, verdict in refused if verdict is Verdict.STOP_LINK)
+            name = status_of(status).name
+            self._connection.reason = f"the SMSC refuses every submit_sm of this bind ({name})"
+            self._connection.write(self._connection.session.unbind(self._loop.time()))
+
+    def _note_answers(self, accepted: int, failed: int) -> None:
+        self._note_health(self.account.health.note_answers(accepted, failed, self._loop.time()))
+
+    def _note_health(self, reason: str | None) -> None:
+        if reason is not None:
+            self._log.warning("account.unwell", reason=reason)
 
     def _sort(self, deliveries: Sequence[Delivery]) -> None:
         """Tell receipts from texts; both are answered after their turn."""
-        account_id, dialect = self.account.account_id, self.account.smsc.message_id
+        account_id, smsc = self.account.account_id, self.account.smsc
+        dialect, as_texts = smsc.message_id, smsc.receipts_as_texts
         receipts, inbound = self._arrived.receipts, self._arrived.inbound
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for _, source, destination, esm_class, data_coding, octets, tlvs in deliveries:
-            receipt = parse_receipt(octets, esm_class=esm_class, data_coding=data_coding, tlvs=tlvs)
+            receipt = parse_receipt(
+                octets,
+                esm_class=esm_class,
+                data_coding=data_coding,
+                tlvs=tlvs,
+                any_esm_class=as_texts,
+            )
             if receipt is None:
-                text = Inbound(account_id, source, destination, esm_class, data_coding, octets)
-                inbound.append(text)
-                self._metrics.inbound_total.labels("text").inc()
+                inbound.append(
+                    Inbound(
+                        account_id,
+                        source,
+                        destination,
+                        esm_class,
+                        data_coding,
+                        octets,
+                        tlvs,
+                        smsc.alphabet,
+                    )
+                )
             else:
-                receipts.append(ReceivedReceipt(account_id, dialect, source, receipt))
-                counts[receipt.state] = counts.get(receipt.state, 0) + 1
+                receipts.append(ReceivedReceipt(account_id, dialect, source, destination, receipt))
+                counts[receipt.state] += 1
         for state, count in counts.items():
-            self._metrics.receipts_total.labels(self.account.smsc.name, state).inc(count)
+            self._metrics.receipts_total.labels(smsc.name, state).inc(count)
+        delivered, failed = counts["DELIVRD"], sum(counts[state] for state in _FAILURES)
+        health = self.account.health
+        self._note_health(health.note_receipts(delivered, failed, self._loop.time()))
 
     # What the gateway asks
+
+    @property
+    def window(self) -> int:
+        """How much of the window is used; all of it unless answers come late."""
+        if self._connection is None:
+            return self.account.smsc.window
+        return self._connection.session.window
 
     @property
     def free_slots(self) -> int:
@@ -323,14 +387,16 @@ class Link:
             return False
         return self._connection is None or self._connection.session.idle
 
-    def demand(self, slots: int) -> Demand:
-        """Say what this link may write now, `slots` segments at most."""
+    def demand(self, slots: int, classes: frozenset[str]) -> Demand:
+        """Say what this link may write now, `slots` segments of these classes at most."""
+        account = self.account
         return Demand(
             self.index,
-            self.account.account_id,
+            account.account_id,
             min(slots, self.free_slots),
-            self.account.classes,
-            self.account.smsc.receipts,
+            classes,
+            account.smsc.receipts,
+            account.routes,
             self.remainder,
         )
 
@@ -358,6 +424,7 @@ class Link:
             if acknowledgements:
                 connection.write(connection.session.acknowledge(acknowledgements))
             connection.resume()
+            connection.tick()  # an unbind of the SMSC may have waited for this
         self._collected.clear()
 
     async def send(
@@ -404,6 +471,14 @@ class Link:
         self._wake()
 
 
+def _server_name(smsc: Smsc) -> str:
+    settings = smsc.tls_settings
+    return (settings.server_name if settings else None) or smsc.host
+
+
+_MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
 def tls_context(smsc: Smsc) -> ssl.SSLContext | None:
     """Make the TLS context of an account, which verifies the SMSC's certificate; None for plain
     TCP.
@@ -411,7 +486,11 @@ def tls_context(smsc: Smsc) -> ssl.SSLContext | None:
     Raises:
         OSError: a file that the configuration names cannot be read, or holds no certificate.
     """
-    if not smsc.tls:
+    settings = smsc.tls_settings
+    if settings is None:
         return None
-    context = ssl.create_default_context()
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = _MINIMUM[settings.minimum]
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
     return context

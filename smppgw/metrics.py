@@ -42,6 +42,8 @@ class Histogram(Collector):
         self._bounds = tuple(buckets)
         self._label = label
         self._series: dict[str, tuple[list[int], list[float]]] = {}
+        if label is None:  # there from the start, so that its first value shows as an increase
+            self.observe([])
 
     def observe(self, values: Iterable[float], label: str = "") -> None:
         """Add values, in the unit of the metric."""
@@ -85,10 +87,11 @@ class Metrics:
     submit_sm_total: Counter
     submit_sm_resp_total: Counter
     receipts_total: Counter
-    receipts_unmatched: Counter
-    receipts: Gauge
+    receipts_unmatched: Gauge
+    receipts_recorded: Gauge
     messages_total: Counter
     inbound_total: Counter
+    optouts_total: Counter
     link_up: Gauge
     link_reconnects_total: Counter
     window_size: Gauge
@@ -120,11 +123,11 @@ TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
         ("smsc", "state"),
     ),
     "receipts_unmatched": (
-        Counter,
-        "Receipts that found no segment when they came: parked until their response, or orphan.",
+        Gauge,
+        "Receipts on record without a segment: parked until their response comes, or orphan.",
         ("kind",),
     ),
-    "receipts": (
+    "receipts_recorded": (
         Gauge,
         "Receipts on record: received = matched + parked + orphan + duplicate.",
         ("smsc", "kind"),
@@ -135,6 +138,7 @@ TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
         ("class", "state"),
     ),
     "inbound_total": (Counter, "deliver_sm that are no receipts, by kind.", ("kind",)),
+    "optouts_total": (Counter, "Recipients who were put on an opt-out list.", ()),
     "link_up": (Gauge, "1 while the bind stands.", ("smsc", "bind")),
     "link_reconnects_total": (Counter, "Binds that had to be made again.", ("smsc",)),
     "window_size": (Gauge, "Requests that may be unanswered on a bind.", ("smsc", "bind")),
@@ -217,9 +221,10 @@ class Endpoint:
             self._server: _Server = make_server(
                 host, port, application, server_class, _QuietHandler
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
+            reason = getattr(error, "strerror", None) or "no such host"
             raise OperationError(
-                f"[metrics] listen: {host}:{port} cannot be listened on ({error.strerror}). "
+                f"[metrics] listen: {host}:{port} cannot be listened on ({reason}). "
                 "Name another port in the configuration, or end what uses it."
             ) from error
         self.port: int = self._server.server_port

@@ -2,21 +2,34 @@
 
 The template of a text that is the same for all is made once and kept for the jobs at work; a
 personal text makes its own. Both are composed by the same function that counted and priced them at
-submission.
+submission, and an account's habits never change how many segments there are: alphabet and long_text
+agree among the accounts that take a class.
 """
 
 import json
 from collections import OrderedDict
+from datetime import UTC, datetime
 
 from smppgw import sms
 from smppgw.config import Smsc
+from smppgw.ledger.keys import SEGMENT_BITS
 from smppgw.ledger.turn import Claim, JobText
+from smppgw.sms.alphabet import decode_gsm, pack
 from smppgw.smpp.pdu import Addresses, Concatenation, SubmitTemplate
 from smppgw.smpp.receipt import asks_receipt
 from smppgw.smpp.session import Submit
 
 _JOBS_KEPT = 256
 _FLASH = 0x10  # message class 0 (3GPP TS 23.038, 4)
+_FILL_BITS = 1  # behind a header of 6 octets, up to the next septet
+
+
+class _Job:
+    """What is kept of a job: its text, taken apart, and its templates where they serve all."""
+
+    def __init__(self, job: JobText) -> None:
+        self.text = sms.Template(job.text)
+        self.templates: list[SubmitTemplate] | None = None
 
 
 class Renderer:
@@ -24,7 +37,7 @@ class Renderer:
 
     def __init__(self, smsc: Smsc) -> None:
         self._smsc = smsc
-        self._kept: OrderedDict[int, list[SubmitTemplate]] = OrderedDict()
+        self._kept: OrderedDict[int, _Job] = OrderedDict()
 
     def submits(self, claim: Claim, job: JobText) -> list[Submit]:
         """Render the segments of a claim.
@@ -36,18 +49,22 @@ class Renderer:
         Returns:
             One for each of the claim's numbers, in order.
         """
-        templates = self._kept.get(claim.job_id) or self._templates(claim, job)
+        kept = self._kept.get(claim.job_id) or self._keep(job)
+        templates = kept.templates
+        if claim.fields is not None:
+            templates = self._render(kept.text.fill(json.loads(claim.fields)), job)
+        elif templates is None:
+            templates = kept.templates = self._render(kept.text.fill({}), job)
         destination = claim.recipient[1:]
+        segments = claim.message_id << SEGMENT_BITS
         if claim.total == 1:
-            return [
-                Submit(claim.message_id << 8 | 1, claim.attempt, 1, templates[0], destination, 0)
-            ]
+            return [Submit(segments | 1, claim.attempt, 1, templates[0], destination, 0)]
         # Drawn per destination: successive texts to one phone differ, and a text that is taken up
         # again after a crash goes on under the reference it began with.
         reference = (int(destination) + claim.job_id) & 0xFF
         return [
             Submit(
-                claim.message_id << 8 | number,
+                segments | number,
                 claim.attempt,
                 claim.total,
                 templates[number - 1],
@@ -57,32 +74,45 @@ class Renderer:
             for number in claim.numbers
         ]
 
-    def _templates(self, claim: Claim, job: JobText) -> list[SubmitTemplate]:
-        if claim.fields is not None:
-            text = sms.Template(job.text).fill(json.loads(claim.fields))
-            return self._render(text, job)
-        templates = self._render(sms.Template(job.text).fill({}), job)
-        self._kept[job.job_id] = templates
-        if len(self._kept) > _JOBS_KEPT:
+    def _keep(self, job: JobText) -> _Job:
+        if len(self._kept) >= _JOBS_KEPT:
             self._kept.popitem(last=False)
-        return templates
+        kept = self._kept[job.job_id] = _Job(job)
+        return kept
 
     def _render(self, text: str, job: JobText) -> list[SubmitTemplate]:
-        composed = sms.compose(text, job.rewrite)
-        total = len(composed.segments)
-        addresses = addresses_for(job.sender, self._smsc)
+        smsc = self._smsc
+        composed = sms.compose(text, job.rewrite, latin1=smsc.alphabet == "latin1")
+        segments = composed.segments
+        as_payload = smsc.long_text == "payload" and len(segments) > 1
+        if as_payload:
+            segments = [b"".join(segments)]
+        total = len(segments)
+        in_header = total > 1 and smsc.long_text == "udh"
+        if composed.encoding == "gsm7":
+            segments = [self._octets(septets, in_header) for septets in segments]
         return [
             SubmitTemplate(
-                addresses,
+                addresses_for(job.sender, smsc),
                 user_data,
                 data_coding=composed.data_coding | (_FLASH if job.flash else 0),
-                registered_delivery=int(
-                    asks_receipt(self._smsc.receipts, number=number, total=total)
-                ),
-                concatenation=Concatenation(number, total) if total > 1 else None,
+                registered_delivery=int(asks_receipt(smsc.receipts, number=number, total=total)),
+                concatenation=Concatenation(number, total, smsc.long_text) if total > 1 else None,
+                as_payload=as_payload,
+                validity_period=_absolute_time(job.expires_at) if smsc.validity_period else "",
             )
-            for number, user_data in enumerate(composed.segments, 1)
+            for number, user_data in enumerate(segments, 1)
         ]
+
+    def _octets(self, septets: bytes, in_header: bool) -> bytes:
+        """Write septets as the account wants them at data_coding 0."""
+        match self._smsc.alphabet:
+            case "latin1":
+                return decode_gsm(septets).encode("latin-1")
+            case "gsm7-packed":
+                return pack(septets, _FILL_BITS if in_header else 0)
+            case _:
+                return septets
 
 
 def addresses_for(sender: str, smsc: Smsc) -> Addresses:
@@ -105,3 +135,8 @@ def addresses_for(sender: str, smsc: Smsc) -> Addresses:
         1 if smsc.dest_ton == "auto" else smsc.dest_ton,
         1 if smsc.dest_npi == "auto" else smsc.dest_npi,
     )
+
+
+def _absolute_time(milliseconds: int) -> str:
+    """Write a time as the SMSC reads it: UTC, to the second (SMPP 3.4 issue 1.2, 7.1.1)."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%y%m%d%H%M%S}000+"

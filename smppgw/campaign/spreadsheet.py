@@ -21,7 +21,6 @@ import io
 import os
 import struct
 import sys
-import unicodedata
 import zipfile
 import zlib
 from collections import Counter
@@ -43,6 +42,7 @@ from python_calamine import (
 )
 
 from smppgw.errors import InputError, OperationError
+from smppgw.sms.template import fold
 
 CHUNK_OCTETS = 64 * 1024
 SNIFFED_LINES = 200
@@ -185,12 +185,6 @@ def column_letter(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         letters = chr(ord("A") + rest) + letters
     return letters
-
-
-def fold(name: str) -> str:
-    """Reduce the name of a column or sheet to its letters and digits, without accent or case."""
-    decomposed = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(filter(str.isalnum, decomposed))
 
 
 def nearest_first(wanted: str, names: Iterable[str]) -> list[str]:

@@ -81,6 +81,9 @@ class Plan:
         self.recipients = recipients
         self.tally = Tally()
         self.accounts = [s for s in config.smsc if wish.job_class in s.classes]
+        # The configuration sees to it that they agree on what changes the count of segments.
+        self._latin1 = self.accounts[0].alphabet == "latin1"
+        self._as_payload = self.accounts[0].long_text == "payload"
         tenant = _tenant(config, wish.tenant)
         rules = config.classes[wish.job_class]
         if not wish.text.strip():
@@ -114,7 +117,9 @@ class Plan:
                 fields = json.dumps(values, ensure_ascii=False)
                 measured = self._measure(self._fill(row, values))
             self._count(row, measured)
-            yield Addressee(row.number, measured[self.order.rewrite], fields)
+            # As payload a text is one submit_sm, however many segments the operator bills.
+            segments = 1 if self._as_payload else measured[self.order.rewrite]
+            yield Addressee(row.number, segments, fields)
 
     def _fill(self, row: Row, values: dict[str, str]) -> str:
         try:
@@ -125,8 +130,11 @@ class Plan:
     def _measure(self, text: str) -> dict[str, int]:
         """Return the segments of a text under each rewrite, and note its alphabet."""
         segments = {}
+        composed = sms.compose(text, "keep", latin1=self._latin1)
+        plain = composed.encoding == "gsm7"  # which no rewrite touches
         for rewrite in sms.REWRITES:
-            composed = sms.compose(text, rewrite)
+            if not plain:
+                composed = sms.compose(text, rewrite, latin1=self._latin1)
             segments[rewrite] = len(composed.segments)
             if rewrite == self.order.rewrite:
                 self.tally.encodings.add(composed.encoding)

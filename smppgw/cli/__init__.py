@@ -1,14 +1,18 @@
-"""The command line: parse, call, print. No rule of the gateway stands here, and nothing imports it."""
+"""The command line: parse, call, print. It holds no rule of the gateway; nothing imports it."""
 
+import io
 import sys
+import traceback
 from pathlib import Path
 
 import click
 
 from smppgw import __version__
+from smppgw.cli.bench import bench
 from smppgw.cli.demo import demo
+from smppgw.cli.inbound import inbound
 from smppgw.cli.jobs import jobs, report
-from smppgw.cli.output import err
+from smppgw.cli.output import err, told
 from smppgw.cli.run import run, simulate
 from smppgw.cli.send import preview, submit
 from smppgw.cli.status import check, status
@@ -37,14 +41,17 @@ def commands(context: click.Context, config_path: Path | None) -> None:
     context.obj = config_path
 
 
-for command in (run, submit, preview, jobs, report, status, check, simulate, demo):
+for command in (run, submit, preview, jobs, report, inbound, status, check, simulate, demo, bench):
     commands.add_command(command)
 
 
 def main() -> None:
-    """Run a command; whatever goes wrong ends in a sentence and an exit status, not in a traceback."""
+    """Run a command; what goes wrong ends in a sentence and an exit status, not in a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every locale can write “é” or “–”
     try:
-        status_code = commands.main(standalone_mode=False)
+        status_code = commands.main(prog_name="smppgw", standalone_mode=False)
     except click.exceptions.Abort:
         err.print("Interrupted.")
         sys.exit(130)
@@ -52,13 +59,23 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except SmppgwError as error:
-        err.print(f"[red]Error:[/red] {_escape(str(error))}")
+        err.print(f"[red]Error:[/red] {told(error)}")
         sys.exit(error.exit_status)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone: nothing is left to say
         sys.exit(1)
+    except Exception as error:
+        err.print(f"[red]Error:[/red] {told(_fault(error))}")
+        sys.exit(1)
     sys.exit(status_code if isinstance(status_code, int) else 0)
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+def _fault(error: Exception) -> str:
+    """Say where our own code failed; not the error's text, which may hold a number (I11)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{Path(__file__).parent.parent}" in frame.filename]
+    at = (ours or frames)[-1]
+    return (
+        f"a fault of smppgw itself, {type(error).__name__} in {Path(at.filename).name}, "
+        f"line {at.lineno}. What was acknowledged is on disk; please report this line."
+    )

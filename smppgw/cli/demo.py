@@ -1,8 +1,10 @@
-"""`demo`: simulator, gateway and a commune's list together, end to end, in a folder that goes away."""
+"""`demo`: simulator, gateway and a list of a commune together, in a folder that goes away."""
 
 import asyncio
+import csv
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -12,10 +14,10 @@ from zoneinfo import ZoneInfo
 import click
 from rich.live import Live
 
-from smppgw.campaign.recipients import open_recipients
+from smppgw.campaign.recipients import REPORT_COLUMNS, open_recipients
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.cli.jobs import show_job
-from smppgw.cli.output import err, json_option, out, set_up_logs, show_json, table
+from smppgw.cli.output import err, json_option, out, plural, set_up_logs, show_json, table
 from smppgw.cli.run import run_until_signal
 from smppgw.config import Config, load
 from smppgw.errors import OperationError
@@ -26,8 +28,8 @@ from smppgw.simulator import Behaviour, Simulator
 
 LIST = "saint-martin.xlsx"
 TEXT = (
-    "Bonjour {prenom}, la fête de l'été de Saint-Martin-sur-Lys aura lieu samedi à 15 h "
-    "place du marché. Buvette, manège et bal. Renseignements en mairie, {rue}."
+    "Bonjour {prenom}, la fête de Saint-Martin a lieu samedi à 15 h place du marché : manège, "
+    "buvette et bal. Nous passons chez vous vendredi, {rue}."
 )
 BEHAVIOUR = Behaviour(
     latency_s=0.02,
@@ -57,7 +59,7 @@ price = 0.038
 [[tenant]]
 name = "saint-martin"
 sender = "STMARTIN"
-rewrite = "gentle"
+rewrite = "full"
 """
 _REFRESH_S = 0.1
 _LIMIT_S = 120.0
@@ -131,26 +133,49 @@ def _submit(config: Config, path: Path, show: bool) -> int:
             now = datetime.now(ZoneInfo(config.gateway.timezone))
             wish = Wish(text=TEXT, job_class="service", label="Fête de l'été")
             plan = Plan(config, wish, recipients, now)
-            loading = Loading(db, locks, plan.order)
+            loading = Loading(db, locks, plan.order, config.prefixes)
             loading.add(plan.addressees())
             job_id = loading.finish(time.time_ns() // 1_000_000)
             if show:
-                _tell_import(plan)
+                _tell_import(plan, path.with_name(Path(LIST).stem + ".left-out.csv"))
         return job_id
     finally:
         db.close()
         locks.close()
 
 
-def _tell_import(plan: Plan) -> None:
+def _tell_import(plan: Plan, left_out: Path) -> None:
+    """Say what was imported, and what was left out and why, with some rows of the file that says
+    so."""
     recipients, tally = plan.recipients, plan.tally
-    out.print(f"[bold]{LIST}[/bold]: {recipients.read} rows, {tally.queued} messages queued")
-    rows = [(reason, count) for reason, count in recipients.reasons.most_common()]
-    out.print(table("Left out", "Why", ">Rows", rows=rows))
+    with left_out.open(encoding="utf-8-sig", newline="") as file:
+        rows = [
+            list(row.values())[-len(REPORT_COLUMNS) :]
+            for row in csv.DictReader(file, delimiter=";")
+        ]
+    out.print(f"[bold]{LIST}[/bold]: {plural(recipients.read, 'row')} of an Excel file.")
+    out.print(f"{plural(tally.queued, 'message')} queued, {plural(len(rows), 'row')} left out:\n")
+    reasons = Counter(reason.partition(":")[0] for *_, reason in rows)
+    examples = {
+        reason.partition(":")[0]: (row, value.removeprefix("'"), reason.partition(": ")[2])
+        for row, _, value, reason in reversed(rows)
+    }
     out.print(
-        f"Text of {tally.shortest} to {tally.longest} segments, "
-        f"{tally.segments[plan.order.rewrite]} segments in all, "
-        f"{tally.price(plan.order.rewrite)} {plan.config.gateway.currency}"
+        table(
+            None,
+            ">Rows",
+            "Why",
+            ">Such as row",
+            "Which says",
+            "So",
+            rows=[(count, reason, *examples[reason]) for reason, count in reasons.most_common()],
+        )
+    )
+    segments = tally.segments[plan.order.rewrite]
+    out.print(
+        f"\nA text of {tally.shortest} or {tally.longest} segments, by the length of the street; "
+        f"{plural(segments, 'segment')} in all, {tally.price(plan.order.rewrite):.2f} "
+        f"{plan.config.gateway.currency}.\n"
     )
 
 
@@ -191,8 +216,9 @@ def _tell(outcome: _Outcome, smsc: Simulator, config: Config) -> None:
         f"{smsc.counts.receipts_sent} receipts; all are on record."
     )
     assert job.first_submit_at is not None
-    sending_s = max(outcome.seconds, 0.001)
+    assert job.finished_at is not None
+    sending_s = max(job.finished_at - job.first_submit_at, 1) / 1000
     out.print(
-        f"{outcome.submitted / sending_s:.0f} segments a second "
+        f"{outcome.submitted / sending_s:.0f} segments a second while sending "
         f"({config.smsc[0].throughput} allowed), {outcome.seconds:.1f} s from list to last receipt."
     )

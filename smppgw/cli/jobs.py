@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import json
-import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -13,15 +12,17 @@ from zoneinfo import ZoneInfo
 
 import click
 import xlsxwriter
+import xlsxwriter.exceptions
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from smppgw.cli.output import clock, err, iso, json_option, out, show_json, table
+from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
 from smppgw.config import Config, load
 from smppgw.errors import InputError, OperationError
-from smppgw.ledger.database import explained, open_database
-from smppgw.ledger.jobs import Job, MessageRow, find_job, list_jobs, messages_of
+from smppgw.ledger.database import Database, explained, open_database
+from smppgw.ledger.jobs import Job, MessageRow, find_job, list_jobs, report_rows
 
 _REFRESH_S = 0.2
+_SHEET_ROWS = 1_048_575  # that XLSX holds below the header
 REPORT_COLUMNS = (
     "number",
     "state",
@@ -35,7 +36,7 @@ REPORT_COLUMNS = (
 
 @click.group()
 def jobs() -> None:
-    """See what became of jobs."""
+    """See what became of jobs; JOB is the number that `submit` gave."""
 
 
 @jobs.command("list")
@@ -57,16 +58,16 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
             job.state,
             job.job_class,
             job.tenant,
-            job.label,
             clock(job.created_at, zone),
             job.total,
             job.counts["delivered"],
             _troubled(job),
+            job.label,
         )
         for job in found
     ]
-    columns = ("Job", "State", "Class", "Tenant", "Label", "Created", ">Total", ">Delivered")
-    out.print(table(None, *columns, ">Failed", rows=rows) if rows else "There is no job yet.")
+    columns = (">Job", "State", "Class", "Tenant", "Created", ">Total", ">Delivered", ">Failed")
+    out.print(table(None, *columns, "Label", rows=rows) if rows else "There is no job yet.")
 
 
 @jobs.command()
@@ -74,10 +75,10 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(config_path: Path | None, job: int, as_json: bool) -> None:
-    """Show one job."""
+    """Show one job: its times, and how many messages are in each state."""
     config = load(config_path)
     with _ledger(config) as db:
-        found = _require(db, job)
+        found = require(db, job)
     if as_json:
         show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
     else:
@@ -92,7 +93,7 @@ def watch(config_path: Path | None, job: int, as_json: bool) -> None:
     """Follow one job until nothing of it can change any more."""
     config = load(config_path)
     with _ledger(config) as db:
-        _require(db, job)
+        require(db, job)
         found = follow(db, config, job, timeout_s=None, show=not as_json)
     if as_json:
         show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
@@ -118,20 +119,33 @@ def report(config_path: Path | None, job: int, format_: str, output: Path | None
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")
     with _ledger(config) as db:
-        _require(db, job)
-        rows = (_cells(row, zone) for row in messages_of(db, job))
-        with explained(output or Path("standard output")):
-            if format_ == "xlsx" and output is not None:
-                _write_xlsx(output, rows)
-            elif output is None:
+        found = require(db, job)
+        if format_ == "xlsx" and found.total > _SHEET_ROWS:
+            raise InputError(
+                f"Job {job} has {found.total} messages and a spreadsheet holds {_SHEET_ROWS}: "
+                "take --format csv."
+            )
+        rows = (_cells(row, zone) for row in report_rows(db, job))
+        try:
+            if output is None:
                 _write_text(sys.stdout, format_, rows)
+            elif format_ == "xlsx":
+                _write_xlsx(output, rows)
             else:
-                with output.open(
-                    "w", encoding="utf-8-sig" if format_ == "csv" else "utf-8", newline=""
-                ) as file:
+                # French Excel takes a CSV for UTF-8 only by its mark.
+                encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
+                with output.open("w", encoding=encoding, newline="") as file:
                     _write_text(file, format_, rows)
+        except BrokenPipeError:
+            raise
+        except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
+            cause = error if isinstance(error, OSError) else error.args[0]
+            raise OperationError(
+                f"The report cannot be written to {output or 'standard output'} "
+                f"({cause.strerror}): name another file with --output, or make room."
+            ) from error
     if output is not None:
-        err.print(f"Written to {output}.")
+        err.print(f"{plural(found.total, 'message')} written to {told(output)}.")
 
 
 def _cells(row: MessageRow, zone: ZoneInfo) -> tuple[Any, ...]:
@@ -154,7 +168,8 @@ def _write_text(file: IO[str], format_: str, rows: Iterator[tuple[Any, ...]]) ->
 
 
 def _write_xlsx(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
-    book = xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_formulas": False})
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    book = xlsxwriter.Workbook(path, options)
     sheet = book.add_worksheet("report")
     sheet.write_row(0, 0, REPORT_COLUMNS)
     for position, row in enumerate(rows, 1):
@@ -189,10 +204,10 @@ def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
 def show_job(job: Job, config: Config) -> None:
     """Print a job for people."""
     zone = ZoneInfo(config.gateway.timezone)
-    label = f" “{job.label}”" if job.label else ""
+    label = f" “{told(job.label)}”" if job.label else ""
     out.print(
         f"[bold]Job {job.job_id}{label} is {job.state}[/bold]: {job.job_class}, {job.tenant}, "
-        f"from {job.sender}"
+        f"from {told(job.sender)}"
     )
     out.print(f"  Created       {clock(job.created_at, zone)}")
     out.print(f"  First submit  {clock(job.first_submit_at, zone)}")
@@ -200,12 +215,12 @@ def show_job(job: Job, config: Config) -> None:
     rows = [
         (state, count, f"{count / job.total:.1%}") for state, count in job.counts.items() if count
     ]
-    rows.append(("total", job.total, f"{job.segments} segments"))
+    rows.append(("total", job.total, plural(job.segments, "segment")))
     out.print(table(None, "State", ">Messages", ">Share", rows=rows))
 
 
 def follow(
-    db: sqlite3.Connection, config: Config, job_id: int, *, timeout_s: float | None, show: bool
+    db: Database, config: Config, job_id: int, *, timeout_s: float | None, show: bool
 ) -> Job:
     """Follow a job until no message of it can change any more.
 
@@ -223,13 +238,14 @@ def follow(
         *columns, console=err, transient=True, disable=not show or not err.is_terminal
     ) as progress:
         task = progress.add_task("", job=job_id, line="", total=None)
+        moving = _moving(config, require(db, job_id))
         while True:
             with explained(config.gateway.database):
-                job = _require(db, job_id)
-            ended = job.total - sum(job.counts[s] for s in ("queued", "submitting", "accepted"))
+                job = require(db, job_id)
+            ended = job.total - sum(job.counts[state] for state in moving)
             line = ", ".join(f"{count} {state}" for state, count in job.counts.items() if count)
             progress.update(task, total=job.total, completed=ended, line=line)
-            if job.settled:
+            if job.state != "loading" and ended == job.total:
                 return job
             if deadline is not None and time.monotonic() >= deadline:
                 raise OperationError(
@@ -239,11 +255,19 @@ def follow(
             time.sleep(_REFRESH_S)
 
 
+def _moving(config: Config, job: Job) -> tuple[str, ...]:
+    """Return the states that can still change: accepted is one only where receipts are asked for."""
+    accounts = [smsc for smsc in config.smsc if job.job_class in smsc.classes]
+    if all(smsc.receipts == "none" for smsc in accounts):
+        return ("queued", "submitting")
+    return ("queued", "submitting", "accepted")
+
+
 def _troubled(job: Job) -> int:
     return sum(job.counts[s] for s in ("undelivered", "rejected", "expired", "unknown"))
 
 
-def _require(db: sqlite3.Connection, job_id: int) -> Job:
+def require(db: Database, job_id: int) -> Job:
     job = find_job(db, job_id)
     if job is None:
         raise InputError(f"There is no job {job_id}: `smppgw jobs list` shows those there are.")
@@ -251,7 +275,7 @@ def _require(db: sqlite3.Connection, job_id: int) -> Job:
 
 
 @contextlib.contextmanager
-def _ledger(config: Config) -> Iterator[sqlite3.Connection]:
+def _ledger(config: Config) -> Iterator[Database]:
     db = open_database(config.gateway.database)
     try:
         with explained(config.gateway.database):

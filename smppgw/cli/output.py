@@ -1,7 +1,8 @@
 """How commands speak: JSON for machines on standard output, tables and progress for people.
 
 Results go to standard output, everything else to standard error. Without a terminal there are no
-colours, no progress bars and no prompts.
+colours, no progress bars, no prompts, and no line is cut to a width. What people wrote is printed
+as they wrote it: it is escaped, or it is a cell of a table, where nothing is markup.
 """
 
 import json
@@ -12,13 +13,30 @@ from typing import Any, TypeVar
 
 import click
 import structlog
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_WIDE = 1000  # columns where nobody looks: a program that reads a table wants whole cells
+
+
+def _console(*, stderr: bool) -> Console:
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        soft_wrap=True,
+        emoji=False,
+        width=None if terminal else _WIDE,
+    )
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
 
 
 def json_option(command: F) -> F:
@@ -35,13 +53,36 @@ def show_json(document: object) -> None:
 
 def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = ()) -> Table:
     """Make a table for people; a column whose name begins with > is aligned to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for column in columns:
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    for at, column in enumerate(columns, 1):
         right = column.startswith(">")
-        made.add_column(column.removeprefix(">"), justify="right" if right else "left")
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            no_wrap=at < len(columns),  # the last is the longest
+        )
     for row in rows:
-        made.add_row(*("" if cell is None else str(cell) for cell in row))
+        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return made
+
+
+def told(text: object) -> str:
+    """Return what somebody wrote, to be printed among our own words."""
+    return escape(str(text))
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count and its noun: 1 segment, 2 segments."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def iso(milliseconds: int | None, zone: tzinfo) -> str | None:

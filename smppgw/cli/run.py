@@ -13,7 +13,13 @@ from smppgw.cli.send import Duration
 from smppgw.config import load
 from smppgw.errors import OperationError
 from smppgw.gateway import Gateway
-from smppgw.simulator import Behaviour, Simulator, parse_outcomes
+from smppgw.simulator import (
+    Behaviour,
+    Simulator,
+    describe_faults,
+    parse_faults,
+    parse_outcomes,
+)
 
 
 @click.command()
@@ -34,7 +40,10 @@ def run(config_path: Path | None) -> None:
     run_until_signal(serve())
 
 
-@click.command()
+@click.command(
+    epilog="Each fault is a name, or a name and a number; what stands in brackets is its default. "
+    "One seed gives one run.\n\n" + "\n\n".join(f"\b\n{section}" for section in describe_faults())
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=2775, show_default=True, help="Port; 0 takes a free one.")
 @click.option("--system-id", help="The only system_id to accept; else any.")
@@ -57,6 +66,11 @@ def run(config_path: Path | None) -> None:
     help="How message ids are written.",
 )
 @click.option("--early-receipts", is_flag=True, help="Send the receipt before the answer.")
+@click.option(
+    "--faults",
+    metavar="NAME[,NAME…]",
+    help='What goes wrong, by the names below: "receipt-twice,no-answer:50".',
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="What chance follows.")
 @click.option(
     "--record",
@@ -75,6 +89,7 @@ def simulate(
     window: int | None,
     ids: Any,
     early_receipts: bool,
+    faults: str | None,
     seed: int,
     record: Path | None,
 ) -> None:
@@ -82,6 +97,7 @@ def simulate(
 
     \b
     smppgw simulate --latency 50ms --receipt-delay 2s --outcomes "DELIVRD=95,UNDELIV=5"
+    smppgw simulate --faults receipt-twice,no-answer:50,unbind:30
     """
     behaviour = Behaviour(
         latency_s=latency,
@@ -91,6 +107,7 @@ def simulate(
         window=window,
         ids=ids,
         early_receipts=early_receipts,
+        faults=frozenset() if faults is None else parse_faults(faults),
         seed=seed,
         system_id=system_id,
         password=password,
@@ -108,8 +125,8 @@ def simulate(
             raise OperationError(f"{where}: {error.strerror or error}.") from error
         counts = smsc.counts
         err.print(
-            f"{counts.submits} submit_sm, {counts.accepted} accepted, {counts.throttled} throttled, "
-            f"{counts.receipts_sent} receipts sent."
+            f"{counts.submits} submit_sm: {counts.accepted} accepted, {counts.throttled} "
+            f"throttled, {counts.refused} refused; {counts.receipts_sent} receipts sent."
         )
 
     run_until_signal(serve())

@@ -14,19 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from smppgw import sms
 from smppgw.campaign.recipients import Recipients, from_numbers, open_recipients
 from smppgw.campaign.submission import Plan, Wish
-from smppgw.cli.jobs import follow
-from smppgw.cli.output import duration, err, json_option, out, show_json, table
+from smppgw.cli.jobs import follow, require, show_job
+from smppgw.cli.output import duration, err, json_option, out, plural, show_json, table, told
 from smppgw.config import Config, load, parse_duration
-from smppgw.errors import InputError
-from smppgw.ledger.database import Locks, open_database
-from smppgw.ledger.jobs import Addressee, Loading, find_job, segments_ahead
+from smppgw.errors import InputError, OperationError
+from smppgw.ledger.database import Database, Locks, explained, open_database
+from smppgw.ledger.jobs import Addressee, Loading, segments_ahead
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLASSES = ("alert", "service", "promotional")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """30s, 15m, 6h, 2d."""
 
     name = "duration"
@@ -50,7 +50,7 @@ def order_options(command: F) -> F:
         ),
         click.option("--column", help="The column of the numbers, if it is not found by itself."),
         click.option("--sheet", help="The sheet of the list; else the first."),
-        click.option("--text", help="The text; {column} takes the value of a column."),
+        click.option("--text", help="The text; {column} becomes the value of that column."),
         click.option(
             "--text-file",
             type=click.Path(path_type=Path),
@@ -65,17 +65,21 @@ def order_options(command: F) -> F:
             help="An alert goes in front of everything.",
         ),
         click.option("--tenant", help="Whom it is sent for; may be left out if there is but one."),
-        click.option("--from", "sender", help="The sender; else the tenant's."),
+        click.option("--from", "sender", help="What phones show as sender; else the tenant's."),
         click.option(
             "--rewrite",
             type=click.Choice(sms.REWRITES),
             help="How far the text may be changed to cost less; else the tenant's.",
         ),
         click.option(
-            "--expires", type=Duration(), help="Not later than this from now: 30m, 6h, 2d."
+            "--expires",
+            type=Duration(),
+            help="What has not left by then is not sent: 30m, 6h, 2d; else the class's.",
         ),
         click.option("--flash", is_flag=True, help="Show at once, without storing (class 0)."),
-        click.option("--key", help="A second submit with this key finds the first job."),
+        click.option(
+            "--key", help="A second submit with this key and the same content sends nothing more."
+        ),
         click.option("--label", help="A name for the job, for people."),
         click.option("--strict", is_flag=True, help="Queue nothing if anybody is left out."),
     ]
@@ -94,6 +98,7 @@ def order_options(command: F) -> F:
 @click.pass_obj
 def submit(
     config_path: Path | None,
+    /,
     dry_run: bool,
     yes: bool,
     wait: bool,
@@ -108,47 +113,29 @@ def submit(
     smppgw submit --recipients habitants.xlsx --text "Bonjour {prenom}, l'eau sera coupée jeudi."
     smppgw submit --class alert --recipients riverains.xlsx --text-file crue.txt --yes
     """
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout is how long --wait follows: add --wait.")
     config = load(config_path)
     if dry_run:
         return _preview(config, order, as_json)
     if not yes and not as_json and sys.stdin.isatty() and order["recipients_file"] != "-":
-        _preview(config, order, as_json=False)
-        click.confirm("Send it?", abort=True, err=True)
-    now = _now(config)
+        _ask(config, order)
+    path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(order), recipients, now)
-        db = open_database(config.gateway.database, create=True)
-        locks = Locks(config.gateway.database)
+        db, locks = open_database(path, create=True), Locks(path)
         try:
-            ahead = segments_ahead(db, plan.order.job_class)
-            loading = Loading(db, locks, plan.order)
-            try:
-                loading.add(_shown(plan, as_json))
-                left_out = recipients.invalid + recipients.duplicate
-                if order["strict"] and left_out:
-                    loading.discard()
-                    document = plan.document(
-                        job=None, state="rejected", segments_ahead=ahead, now=now
+            with explained(path):
+                ahead = segments_ahead(db, plan.order.job_class)
+                job_id = _load(db, locks, plan, strict=order["strict"], show=not as_json)
+                if not locks.gateway_running() and job_id is not None:
+                    recipients.warnings.append(
+                        "The gateway does not run: nothing leaves until `smppgw run` is started."
                     )
-                    _show(document, plan, as_json)
-                    err.print(
-                        f"Nothing was queued: {left_out} recipients would be left out and --strict "
-                        "forbids it. Correct the list, or submit without --strict."
-                    )
-                    return 3
-                _require_recipients(plan)
-                job_id = loading.finish(time.time_ns() // 1_000_000)
-            except BaseException:
-                loading.discard()
-                raise
-            job = find_job(db, job_id)
-            state = job.state if job else "queued"
-            document = plan.document(job=job_id, state=state, segments_ahead=ahead, now=now)
-            if wait:
-                follow(db, config, job_id, timeout_s=timeout, show=not as_json)
-                job = find_job(db, job_id)
-                document["state"] = job.state if job else state
-            _show(document, plan, as_json)
+            document = plan.document(job=job_id, state="queued", segments_ahead=ahead, now=now)
+            if job_id is None:
+                return _refuse(document, plan, as_json, "was")
+            _acknowledge(db, config, document, plan, as_json, wait=wait, timeout_s=timeout)
         finally:
             db.close()
             locks.close()
@@ -159,36 +146,119 @@ def submit(
 @order_options
 @json_option
 @click.pass_obj
-def preview(config_path: Path | None, as_json: bool, **order: Any) -> int:
+def preview(config_path: Path | None, /, as_json: bool, **order: Any) -> int:
     """Show what submit would do: who, how many segments, how much, how long. Queues nothing."""
     return _preview(load(config_path), order, as_json)
 
 
 def _preview(config: Config, order: dict[str, Any], as_json: bool) -> int:
-    now = _now(config)
+    document, plan = _picture(config, order, show=not as_json)
+    if order["strict"] and _left_out(plan):
+        return _refuse(document, plan, as_json, "would be")
+    _show(document, plan, as_json)
+    _require_recipients(plan)
+    return 0
+
+
+def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict[str, Any], Plan]:
+    """Walk over the recipients and write nothing down."""
+    path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(order), recipients, now)
-        for _ in _shown(plan, as_json):
+        for _ in _shown(plan, show):
             pass
-        ahead = 0
-        if config.gateway.database.exists():
-            db = open_database(config.gateway.database)
-            ahead = segments_ahead(db, plan.order.job_class)
+    ahead = 0
+    if path.exists():
+        db = open_database(path)
+        try:
+            with explained(path):
+                ahead = segments_ahead(db, plan.order.job_class)
+        finally:
             db.close()
-        left_out = recipients.invalid + recipients.duplicate
-        document = plan.document(job=None, state="preview", segments_ahead=ahead, now=now)
-        _show(document, plan, as_json)
+    return plan.document(job=None, state="queued", segments_ahead=ahead, now=now), plan
+
+
+def _ask(config: Config, order: dict[str, Any]) -> None:
+    """Show what would be sent, and go on only if somebody says so."""
+    document, plan = _picture(config, order, show=True)
+    _show(document, plan, as_json=False)
+    _require_recipients(plan)
+    click.confirm("Send it?", abort=True, err=True)
+    if plan.recipients.left_out_file is not None:
+        Path(plan.recipients.left_out_file).unlink(missing_ok=True)  # submit makes it again
+
+
+def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -> int | None:
+    """Write the job down; returns its number, or None where `strict` forbids it."""
+    loading = Loading(db, locks, plan.order, plan.config.prefixes)
+    try:
+        loading.add(_shown(plan, show))
+        if strict and _left_out(plan):
+            loading.discard()
+            return None
         _require_recipients(plan)
-        if order["strict"] and left_out:
-            err.print(f"With --strict nothing would be queued: {left_out} would be left out.")
-            return 3
-    return 0
+        return loading.finish(time.time_ns() // 1_000_000)
+    except BaseException:
+        loading.discard()
+        raise
+
+
+def _acknowledge(
+    db: Database,
+    config: Config,
+    document: dict[str, Any],
+    plan: Plan,
+    as_json: bool,
+    *,
+    wait: bool,
+    timeout_s: float | None,
+) -> None:
+    """Tell what was queued, to people at once; follow it if asked to, and tell what became of it.
+
+    Raises:
+        OperationError: the time is up first; the job goes on, and its number has been told.
+    """
+    job_id: int = document["job"]
+    failure = None
+    document["state"] = require(db, job_id).state
+    if not (wait and as_json):
+        _show(document, plan, as_json)
+    if not wait:
+        return
+    try:
+        follow(db, config, job_id, timeout_s=timeout_s, show=not as_json)
+    except OperationError as error:
+        failure = error
+    job = require(db, job_id)
+    if as_json:
+        _show(document | {"state": job.state}, plan, as_json)
+    else:
+        show_job(job, config)
+    if failure is not None:
+        raise failure
+
+
+def _refuse(document: dict[str, Any], plan: Plan, as_json: bool, verb: str) -> int:
+    """Say that --strict forbids it; returns the exit status."""
+    _show(document | {"state": None}, plan, as_json)
+    left_out = plural(_left_out(plan), "recipient")
+    err.print(
+        f"Nothing {verb} queued: --strict forbids it, since {left_out} would be left out. "
+        "Correct the list, or leave out --strict."
+    )
+    return 3
+
+
+def _left_out(plan: Plan) -> int:
+    return plan.recipients.invalid + plan.recipients.duplicate
 
 
 def _recipients(config: Config, order: dict[str, Any]) -> Recipients:
     numbers, name = order["numbers"], order["recipients_file"]
     if bool(numbers) == bool(name):
         raise click.UsageError("Say to whom: either --to NUMBER or --recipients FILE.")
+    if numbers and (order["column"] or order["sheet"]):
+        raise click.UsageError("--column and --sheet belong to --recipients FILE, not to --to.")
     if numbers:
         return from_numbers(numbers, region=config.gateway.region)
     return open_recipients(
@@ -202,11 +272,18 @@ def _wish(order: dict[str, Any]) -> Wish:
         raise click.UsageError("Say what: either --text TEXT or --text-file FILE.")
     if text is None:
         try:
-            text = text_file.read_text("utf-8").rstrip("\r\n")
+            text = text_file.read_text("utf-8-sig").rstrip("\r\n")
         except OSError as error:
-            raise InputError(f"{text_file}: {error.strerror}.") from error
+            raise InputError(
+                f"{text_file} cannot be read ({error.strerror}): check its name and its mode."
+            ) from error
         except UnicodeDecodeError as error:
             raise InputError(f"{text_file} is not UTF-8: save it as UTF-8 text.") from error
+    for name, value in (("text", text), *((name, order[name]) for name in _WORDS)):
+        if value is not None and not _is_unicode(value):
+            raise click.UsageError(
+                f"--{name} is not UTF-8: set the terminal to UTF-8, or give the text in a file."
+            )
     return Wish(
         text=text,
         job_class=order["job_class"],
@@ -220,6 +297,19 @@ def _wish(order: dict[str, Any]) -> Wish:
     )
 
 
+# Options that hold what people write; the sender's is --from.
+_WORDS = ("label", "key", "tenant")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a word of the command line was in the terminal's encoding."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _require_recipients(plan: Plan) -> None:
     if plan.tally.queued == 0:
         where = plan.recipients.left_out_file
@@ -227,13 +317,13 @@ def _require_recipients(plan: Plan) -> None:
         raise InputError(f"{plan.recipients.name}: no recipient is left to send to.{hint}")
 
 
-def _shown(plan: Plan, as_json: bool) -> Iterator[Addressee]:
+def _shown(plan: Plan, show: bool) -> Iterator[Addressee]:
     """Walk over the recipients, with a progress bar where there is a terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
-        *columns, console=err, transient=True, disable=as_json or not err.is_terminal
+        *columns, console=err, transient=True, disable=not show or not err.is_terminal
     ) as progress:
-        task = progress.add_task(f"Reading {plan.recipients.name}", total=None)
+        task = progress.add_task(f"Reading {told(plan.recipients.name)}", total=None)
         for count, addressee in enumerate(plan.addressees(), 1):
             if count % 1000 == 0:
                 progress.update(task, completed=count)
@@ -245,49 +335,43 @@ def _show(document: dict[str, Any], plan: Plan, as_json: bool) -> None:
         show_json(document)
         return
     job, state = document["job"], document["state"]
-    recipients, text = document["recipients"], document["text"]
-    head = f"Job {job} is {state}" if job else "Nothing is queued by this"
+    recipients, text, rewrites = document["recipients"], document["text"], document["rewrites"]
+    head = f"Job {job} is {state}" if job else "This would be queued" if state else "Not queued"
     out.print(
-        f"[bold]{head}[/bold]: {document['class']}, {document['tenant']}, from {document['sender']}"
+        f"[bold]{head}[/bold]: {document['class']}, {document['tenant']}, "
+        f"from {told(document['sender'])}"
     )
-    left_out = recipients["invalid"] + recipients["duplicate"] + recipients["opted_out"]
-    out.print(
-        f"  Recipients  {recipients['queued']} of {recipients['read']}"
-        + (
-            f"; left out: {recipients['invalid']} invalid, {recipients['duplicate']} duplicate, "
-            f"{recipients['opted_out']} opted out"
-            if left_out
-            else ""
-        )
-    )
+    out.print(f"  Recipients  {recipients['queued']} of {recipients['read']}")
+    reasons = [f"{count} {reason}" for reason, count in plan.recipients.reasons.most_common()]
+    if recipients["opted_out"]:
+        reasons.append(f"{recipients['opted_out']} opted out")
+    if reasons:
+        out.print(f"  Left out    {', '.join(reasons)}")
     if document["left_out_file"]:
-        out.print(f"  Left out    written to {document['left_out_file']}")
-    segments = f"{text['segments_min']} to {text['segments_max']}"
-    if text["segments_min"] == text["segments_max"]:
-        segments = f"{text['segments_max']}"
-    out.print(f"  Text        {segments} segments each, alphabet {text['encoding']}")
+        out.print(f"              row by row in {told(document['left_out_file'])}")
+    shortest, longest = text["segments_min"], text["segments_max"]
+    segments = plural(longest, "segment")
+    if shortest != longest:
+        segments = f"{shortest} to {segments}"
+    out.print(f"  Text        {segments} each, alphabet {text['encoding']}")
     if text["forces_ucs2"]:
-        out.print(f"  Costly      {' '.join(text['forces_ucs2'])}  (each forces 70 characters)")
+        characters = told(" ".join(text["forces_ucs2"]))
+        out.print(f"  Costly      {characters}  (one of these, and a segment holds 70 characters)")
     out.print(f"  Segments    {document['segments']}{_price(document['price'])}")
-    out.print(f"  Time        {duration(document['seconds'])}, until {document['finish_at']}")
-    out.print(
-        table(
-            None,
-            "Rewrite",
-            ">Segments",
-            ">Price",
-            rows=[
-                (
-                    f"{name} (used)" if name == plan.order.rewrite else name,
-                    figures["segments"],
-                    _price(figures["price"]).removeprefix(", ") or "–",
-                )
-                for name, figures in document["rewrites"].items()
-            ],
-        )
-    )
+    finish = datetime.fromisoformat(document["finish_at"]).strftime("%d/%m/%Y %H:%M:%S")
+    out.print(f"  Time        {duration(document['seconds'])}, until {finish}")
+    if len({figures["segments"] for figures in rewrites.values()}) > 1:
+        rows = [
+            (
+                f"{name} (used)" if name == plan.order.rewrite else name,
+                figures["segments"],
+                _price(figures["price"]).removeprefix(", ") or "–",
+            )
+            for name, figures in rewrites.items()
+        ]
+        out.print(table(None, "Rewrite", ">Segments", ">Price", rows=rows))
     for warning in document["warnings"]:
-        err.print(f"[yellow]Warning:[/yellow] {warning}")
+        err.print(f"[yellow]Warning:[/yellow] {told(warning)}")
 
 
 def _price(price: dict[str, str] | None) -> str:

@@ -1,17 +1,49 @@
 """`status` and `check`: the gateway from outside, and the configuration by itself."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from smppgw.cli.output import clock, err, iso, json_option, out, show_json, table
+from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
 from smppgw.config import load
 from smppgw.errors import ConfigError
 from smppgw.ledger import jobs
 from smppgw.ledger.database import Locks, explained, open_database
 from smppgw.ledger.turn import RECEIPT_KINDS
+
+
+@dataclass
+class _Seen:
+    """What the database says; as it stands here, where there is none yet."""
+
+    running: bool = False
+    process: tuple[int, int] | None = None
+    links: list[jobs.LinkRow] = field(default_factory=list)
+    queued: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    receipts: dict[str, dict[str, int]] = field(default_factory=dict)
+    octets: int = 0
+
+
+def _look(path: Path) -> _Seen:
+    if not path.exists():
+        return _Seen()
+    db, locks = open_database(path), Locks(path)
+    try:
+        with explained(path):
+            return _Seen(
+                locks.gateway_running(),
+                jobs.gateway_process(db),
+                jobs.links(db),
+                jobs.queued_by_class(db),
+                jobs.receipt_counts(db),
+                jobs.database_octets(db),
+            )
+    finally:
+        db.close()
+        locks.close()
 
 
 @click.command()
@@ -21,22 +53,12 @@ def status(config_path: Path | None, as_json: bool) -> None:
     """Show the gateway as seen from outside: running or not, links, queue, receipts."""
     config = load(config_path)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
-    db, locks = open_database(path), Locks(path)
-    try:
-        with explained(path):
-            running = locks.gateway_running()
-            process = jobs.gateway_process(db)
-            links = jobs.links(db)
-            queued = jobs.queued_by_class(db)
-            receipts = jobs.receipt_counts(db).values()
-            octets = jobs.database_octets(db)
-    finally:
-        db.close()
-        locks.close()
-    pid, since = process if running and process else (None, None)
+    seen = _look(path)
+    running, receipts = seen.running, seen.receipts.values()
+    pid, since = seen.process if running and seen.process else (None, None)
     document: dict[str, Any] = {
         "gateway": {"running": running, "pid": pid, "since": iso(since, zone)},
-        "database": {"path": str(path), "bytes": octets},
+        "database": {"path": str(path), "bytes": seen.octets},
         "links": [
             {
                 "smsc": link.smsc,
@@ -48,10 +70,10 @@ def status(config_path: Path | None, as_json: bool) -> None:
                 "throughput": link.throughput,
                 "permitted": link.permitted,
             }
-            for link in links
+            for link in seen.links
         ],
         "queue": {
-            job_class: queued.get(job_class, (0, None))[0]
+            job_class: seen.queued.get(job_class, (0, None))[0]
             for job_class in ("alert", "service", "promotional")
         },
         "receipts": {kind: sum(counts[kind] for counts in receipts) for kind in RECEIPT_KINDS},
@@ -65,19 +87,21 @@ def status(config_path: Path | None, as_json: bool) -> None:
         )
     else:
         out.print("[bold red]The gateway does not run[/bold red]: start it with `smppgw run`.")
-    out.print(f"Database {path}, {octets / 1e6:.1f} MB")
+    size = f"{seen.octets / 1e6:.1f} MB" if seen.octets else "not made yet"
+    out.print(f"Database  {told(path)}, {size}")
     rows = [
         (
             link["smsc"],
             link["bind"],
             link["state"],
             f"{link['outstanding']} of {link['window']}",
-            f"{link['permitted']:g} of {link['throughput']} a second",
+            f"{link['permitted']:.3g} of {link['throughput']} a second",
             link["reason"],
         )
         for link in document["links"]
     ]
-    out.print(table("Links", "SMSC", ">Bind", "State", ">Window", ">Rate", "Why", rows=rows))
+    if rows:
+        out.print(table(None, "SMSC", ">Bind", "State", ">Window", ">Rate", "Why", rows=rows))
     waiting = ", ".join(f"{count} {name}" for name, count in document["queue"].items())
     out.print(f"Queue     {waiting}")
     kinds = ", ".join(f"{count} {kind}" for kind, count in document["receipts"].items())
@@ -95,13 +119,13 @@ def check(config_path: Path | None, as_json: bool) -> int:
         if not as_json:
             raise
         show_json({"ok": False, "source": error.source, "problems": list(error.problems)})
-        err.print(f"{len(error.problems)} mistakes in {error.source}.")
+        err.print(f"{plural(len(error.problems), 'mistake')} in {told(error.source)}.")
         return error.exit_status
     if as_json:
         show_json({"ok": True, "source": str(config.source), "problems": []})
     else:
         out.print(
-            f"{config.source} is good: {len(config.smsc)} accounts, {len(config.tenant)} tenants, "
-            f"database {config.gateway.database}."
+            f"{told(config.source)} is good: {plural(len(config.smsc), 'account')}, "
+            f"{plural(len(config.tenant), 'tenant')}, database {told(config.gateway.database)}."
         )
     return 0

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from smppgw.errors import DatabaseError, GatewayRunningError
 
+Database = sqlite3.Connection  # what the other rooms call it
+
 VERSION = 1
 BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
 _CACHE_KIB = 16 * 1024

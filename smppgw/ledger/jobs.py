@@ -10,12 +10,14 @@ Times go in and out as milliseconds since 1970; the functions take a plain sqlit
 import hashlib
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smppgw.errors import InputError
 from smppgw.ledger.database import Locks, transaction
+from smppgw.ledger.keys import LAST_ORDINAL, MESSAGE_BITS, ROUTE_BITS, messages_of, streams_of
 from smppgw.ledger.turn import MESSAGE_STATES, RECEIPT_KINDS
 
 MESSAGES_AT_ONCE = 1000  # in one transaction: 2 to 4 ms on the reference machine
@@ -57,8 +59,16 @@ class Loading:
     finds the job that is there already.
     """
 
-    def __init__(self, db: sqlite3.Connection, locks: Locks, order: Order) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, locks: Locks, order: Order, prefixes: Iterable[str] = ()
+    ) -> None:
         """Begin a job, or find the one that has its key.
+
+        Args:
+            db: the ledger.
+            locks: its lock file.
+            order: what to send.
+            prefixes: of numbers that some account is chosen by; each is a route of its own.
 
         Raises:
             InputError: another process is loading a job with this key just now.
@@ -66,7 +76,7 @@ class Loading:
         self.job_id = 0
         self._db = db
         self._order = order
-        self._messages = 0
+        self._ordinals: Counter[int] = Counter()  # messages so far, by route
         self._digest = hashlib.sha256(
             json.dumps(
                 [
@@ -80,6 +90,8 @@ class Loading:
             ).encode()
         )
         discard_abandoned(db, locks)
+        routes = route_ids(db, prefixes)
+        self._routes = sorted(routes.items(), key=lambda route: -len(route[0]))
         with transaction(db):
             self._same: tuple[int, str, str] | None = None
             if order.key is not None:
@@ -132,8 +144,6 @@ class Loading:
 
     def _add_batch(self, batch: list[Addressee]) -> None:
         self._digest.update(json.dumps([(a.recipient, a.fields) for a in batch]).encode())
-        first = (self.job_id << 32) + self._messages + 1
-        self._messages += len(batch)
         if self._same is not None:
             return  # only to be compared with the job that is there
         with transaction(self._db):
@@ -141,8 +151,10 @@ class Loading:
                 "INSERT INTO message (id, recipient, state, segments, fields)"
                 " VALUES (?, ?, 'queued', ?, ?)",
                 [
-                    (first + position, recipient, segments, fields)
-                    for position, (recipient, segments, fields) in enumerate(batch)
+                    (message_id, recipient, segments, fields)
+                    for message_id, (recipient, segments, fields) in zip(
+                        self._message_ids(batch), batch, strict=True
+                    )
                 ],
             )
             self._db.execute(
@@ -150,6 +162,25 @@ class Loading:
                 " segments = segments + ?2 WHERE id = ?3",
                 (len(batch), sum(a.segments for a in batch), self.job_id),
             )
+
+    def _message_ids(self, batch: Sequence[Addressee]) -> Iterable[int]:
+        """Number the next messages, each within the stream of its route."""
+        first_stream, _ = streams_of(self.job_id)
+        if not self._routes:
+            first = (first_stream << MESSAGE_BITS) + self._ordinals[0] + 1
+            self._count(0, len(batch))
+            return range(first, first + len(batch))
+        ids = []
+        for recipient, _, _ in batch:
+            route = next((r for prefix, r in self._routes if recipient.startswith(prefix)), 0)
+            self._count(route, 1)
+            ids.append((first_stream + route << MESSAGE_BITS) + self._ordinals[route])
+        return ids
+
+    def _count(self, route: int, messages: int) -> None:
+        self._ordinals[route] += messages
+        if self._ordinals[route] > LAST_ORDINAL:
+            raise InputError(f"A job has {LAST_ORDINAL} recipients at most: cut the list in two.")
 
     def finish(self, now: int) -> int:
         """Make the job visible: from here on it is acknowledged and on disk (I1).
@@ -174,9 +205,13 @@ class Loading:
             return job_id
         with transaction(self._db):
             self._db.execute(
-                "UPDATE job SET state = 'queued', content = ?, ready_at = ?, cursor = id << 32"
-                " WHERE id = ?",
-                (content, now, self.job_id),
+                "UPDATE job SET state = 'queued', content = ? WHERE id = ?", (content, self.job_id)
+            )
+            first_stream, _ = streams_of(self.job_id)
+            self._db.executemany(
+                "INSERT INTO stream (id, lane, cursor, ready_at)"
+                " SELECT ?1, lane, ?1 << 26, ?2 FROM job WHERE id = ?3",
+                [(first_stream + route, now, self.job_id) for route in sorted(self._ordinals)],
             )
         return self.job_id
 
@@ -202,7 +237,7 @@ def _remove(db: sqlite3.Connection, job_id: int) -> None:
             deleted = db.execute(
                 "DELETE FROM message WHERE id IN (SELECT id FROM message"
                 " WHERE id > ? AND id < ? LIMIT ?)",
-                (job_id << 32, (job_id + 1) << 32, MESSAGES_AT_ONCE),
+                (*messages_of(job_id), MESSAGES_AT_ONCE),
             ).rowcount
             if deleted == 0:
                 db.execute("DELETE FROM job WHERE id = ? AND state = 'loading'", (job_id,))
@@ -275,9 +310,9 @@ class MessageRow(NamedTuple):
     error: str | None
 
 
-def messages_of(db: sqlite3.Connection, job_id: int) -> Iterator[MessageRow]:
-    """Yield a job's messages in the order of the list, reading as it goes."""
-    after, last = job_id << 32, (job_id + 1) << 32
+def report_rows(db: sqlite3.Connection, job_id: int) -> Iterator[MessageRow]:
+    """Yield a job's messages, route by route in the order of the list, reading as it goes."""
+    after, last = messages_of(job_id)
     while True:
         rows = db.execute(
             "SELECT m.id, m.recipient, m.state, min(s.submitted_at), max(s.accepted_at),"
@@ -297,9 +332,8 @@ def messages_of(db: sqlite3.Connection, job_id: int) -> Iterator[MessageRow]:
 def queued_by_class(db: sqlite3.Connection) -> dict[str, tuple[int, int | None]]:
     """Return, by class, how many messages are queued, and since when the oldest job of them is."""
     rows = db.execute(
-        "SELECT class, sum(queued), min(created_at) FROM job"
-        " WHERE (state = 'queued' OR state = 'sending') AND ready_at IS NOT NULL AND queued > 0"
-        " GROUP BY class"
+        "SELECT class, sum(queued), min(created_at) FROM job INDEXED BY job_waiting"
+        " WHERE queued > 0 AND state <> 'loading' GROUP BY class"
     )
     return {job_class: (queued, oldest) for job_class, queued, oldest in rows}
 
@@ -307,8 +341,8 @@ def queued_by_class(db: sqlite3.Connection) -> dict[str, tuple[int, int | None]]
 def segments_ahead(db: sqlite3.Connection, job_class: str) -> int:
     """Return how many segments are queued that would leave before a new job of this class."""
     row = db.execute(
-        "SELECT coalesce(sum(segments * queued / messages), 0) FROM job"
-        " WHERE (state = 'queued' OR state = 'sending') AND ready_at IS NOT NULL AND messages > 0"
+        "SELECT coalesce(sum(segments * queued / messages), 0) FROM job INDEXED BY job_waiting"
+        " WHERE queued > 0 AND (state = 'queued' OR state = 'sending')"
         " AND lane <= CASE ? WHEN 'alert' THEN 0 WHEN 'service' THEN 1 ELSE 2 END",
         (job_class,),
     ).fetchone()
@@ -317,7 +351,10 @@ def segments_ahead(db: sqlite3.Connection, job_class: str) -> int:
 
 def unknown_messages(db: sqlite3.Connection) -> int:
     """Return how many messages have an outcome that nobody knows."""
-    return int(db.execute("SELECT coalesce(sum(unknown), 0) FROM job").fetchone()[0])
+    row = db.execute(
+        "SELECT coalesce(sum(unknown), 0) FROM job INDEXED BY job_unknown WHERE unknown > 0"
+    ).fetchone()
+    return int(row[0])
 
 
 def receipt_counts(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
@@ -373,6 +410,27 @@ def account_ids(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, int]:
         )
     rows = db.execute("SELECT name, id FROM account")
     return {name: account_id for name, account_id in rows if name in names}
+
+
+def route_ids(db: sqlite3.Connection, prefixes: Iterable[str]) -> dict[str, int]:
+    """Return the ledger's numbers of these prefixes, making those that are new.
+
+    Raises:
+        InputError: there would be more routes than there is room for.
+    """
+    wanted = sorted(set(prefixes))
+    with transaction(db):
+        known = dict(db.execute("SELECT prefix, id FROM route"))
+        for prefix in wanted:
+            if prefix not in known:
+                known[prefix] = len(known)
+        if len(known) > 1 << ROUTE_BITS:
+            raise InputError("The database knows 63 prefixes already: no account can have another.")
+        db.executemany(
+            "INSERT INTO route (prefix, id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(prefix, known[prefix]) for prefix in wanted],
+        )
+    return {prefix: known[prefix] for prefix in wanted}
 
 
 def database_octets(db: sqlite3.Connection) -> int:

@@ -1,8 +1,9 @@
 -- The ledger, version 1.
 --
--- Times (…_at) are milliseconds since 1970-01-01T00:00Z. An id carries its parents: a message is
--- job << 32 | ordinal, a segment is message << 8 | number, both counted from 1. So a job's messages and
--- a message's segments are ranges of the primary key, and no index is paid for either.
+-- Times (…_at) are milliseconds since 1970-01-01T00:00Z. An id carries its parents: a stream is
+-- job << 6 | route, a message is stream << 26 | ordinal, a segment is message << 8 | number, ordinal and
+-- number counted from 1. So a job's or a stream's messages and a message's segments are ranges of the
+-- primary key, and no index is paid for any.
 --
 -- The CHECK constraints are the invariants that one row can hold by itself. Words are compared in a
 -- chain of OR because IN (…) builds a b-tree for each row it checks: 10 µs a message.
@@ -10,6 +11,8 @@
 CREATE TABLE account (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
+    -- How its receipts write the ids of its responses, once that is known: see smpp/receipt.py.
+    id_form TEXT,
     receipts_received INTEGER NOT NULL DEFAULT 0,
     receipts_matched INTEGER NOT NULL DEFAULT 0 CHECK (receipts_matched >= 0),
     receipts_parked INTEGER NOT NULL DEFAULT 0 CHECK (receipts_parked >= 0),
@@ -44,10 +47,6 @@ CREATE TABLE job (
     expires_at INTEGER NOT NULL,
     first_submit_at INTEGER,
     finished_at INTEGER,
-    -- From when there is something to claim; NULL: nothing, unless an outcome brings some back.
-    ready_at INTEGER,
-    -- The last message that was claimed for the first time: all later ones are untouched.
-    cursor INTEGER NOT NULL DEFAULT 0,
     segments INTEGER NOT NULL DEFAULT 0,
     messages INTEGER NOT NULL DEFAULT 0,
     queued INTEGER NOT NULL DEFAULT 0 CHECK (queued >= 0),
@@ -67,8 +66,28 @@ CREATE TABLE job (
     CHECK (state <> 'done' OR queued + submitting = 0)
 ) STRICT;
 
-CREATE INDEX job_claimable ON job (lane, id)
-    WHERE (state = 'queued' OR state = 'sending') AND ready_at IS NOT NULL;
+CREATE INDEX job_waiting ON job (lane, created_at) WHERE queued > 0;
+CREATE INDEX job_unknown ON job (id) WHERE unknown > 0;
+
+-- Prefixes of numbers that some account is chosen by; route 0 is every other number.
+CREATE TABLE route (
+    id INTEGER PRIMARY KEY CHECK (id BETWEEN 0 AND 63),
+    prefix TEXT NOT NULL UNIQUE
+) STRICT;
+
+INSERT INTO route (id, prefix) VALUES (0, '');
+
+-- The messages of a job that go one route: what is claimed in order.
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    lane INTEGER NOT NULL,
+    -- The last message that was claimed for the first time: all later ones are untouched.
+    cursor INTEGER NOT NULL,
+    -- From when there is something to claim; NULL: nothing, unless an outcome brings some back.
+    ready_at INTEGER
+) STRICT;
+
+CREATE INDEX stream_claimable ON stream (lane, id) WHERE ready_at IS NOT NULL;
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
@@ -88,7 +107,8 @@ CREATE TABLE message (
     CHECK (due_at IS NULL OR state = 'queued')
 ) STRICT;
 
-CREATE INDEX message_requeued ON message (id >> 32, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX message_requeued ON message (id >> 26, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX message_unknown ON message (recipient) WHERE state = 'unknown';
 
 CREATE TABLE segment (
     id INTEGER PRIMARY KEY,
@@ -122,27 +142,58 @@ CREATE TABLE parked (
     account_id INTEGER NOT NULL,
     smsc_message_id TEXT NOT NULL,
     recipient TEXT NOT NULL,
+    sender TEXT NOT NULL,
     state TEXT NOT NULL,
     raw_state TEXT,
     error TEXT,
     receipt TEXT NOT NULL,
-    received_at INTEGER NOT NULL
+    notification INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    -- Whether its recipient has been looked for among the messages of unknown outcome.
+    tried INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+CREATE INDEX parked_untried ON parked (received_at) WHERE NOT tried;
+CREATE INDEX parked_by_recipient ON parked (recipient);
 CREATE INDEX parked_by_smsc_message_id
     ON parked (account_id, ltrim(lower(smsc_message_id), '0'));
 
--- Texts from phones, as they came; answered once they are here.
+-- Texts from phones, in the order in which they became whole; answered once they are here.
 CREATE TABLE inbound (
     id INTEGER PRIMARY KEY,
     account_id INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     source TEXT NOT NULL,
     destination TEXT NOT NULL,
-    esm_class INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    -- The octets before decoding: without headers, the parts that came in their order.
+    octets BLOB NOT NULL,
     data_coding INTEGER NOT NULL,
-    short_message BLOB NOT NULL
+    -- Of how many parts the phone made it; not complete where some never came.
+    parts INTEGER NOT NULL CHECK (parts BETWEEN 1 AND 255),
+    complete INTEGER NOT NULL CHECK (complete = 1 OR (complete = 0 AND parts > 1))
 ) STRICT;
+
+-- Parts of long texts: those that wait for others, and those that were joined, which are kept for a
+-- while so that one that comes again is known. No part waits twice, and none is remembered twice.
+CREATE TABLE inbound_part (
+    id INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    reference INTEGER NOT NULL,
+    total INTEGER NOT NULL CHECK (total BETWEEN 2 AND 255),
+    number INTEGER NOT NULL CHECK (number BETWEEN 1 AND total),
+    joined INTEGER NOT NULL CHECK (joined = 0 OR joined = 1),
+    received_at INTEGER NOT NULL,
+    octets BLOB NOT NULL,
+    data_coding INTEGER NOT NULL,
+    alphabet TEXT NOT NULL,
+    header_octets INTEGER NOT NULL,
+    UNIQUE (account_id, source, destination, reference, total, number, joined)
+) STRICT;
+
+CREATE INDEX inbound_part_by_age ON inbound_part (joined, received_at);
 
 -- What the gateway says of itself to other processes.
 CREATE TABLE gateway (

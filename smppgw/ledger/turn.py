@@ -22,10 +22,23 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from smppgw.errors import DatabaseError
+from smppgw.ledger import inbound
 from smppgw.ledger.database import transaction
+from smppgw.ledger.inbound import Inbound, Text
+from smppgw.ledger.keys import (
+    JOB_BITS,
+    MESSAGE_BITS,
+    ROUTE_BITS,
+    ROUTE_MASK,
+    SEGMENT_BITS,
+    SEGMENT_MASK,
+    messages_in,
+    messages_of,
+    segments_of,
+)
 from smppgw.smpp.receipt import Receipt, asks_receipt, normal_form, normal_forms
 from smppgw.smpp.status import Verdict
 
@@ -37,10 +50,11 @@ LONGEST_RETRY_MS = 3_600_000
 PARKED_LIMIT_MS = 3_600_000
 # Messages that expire in one turn: an expired job of a million must not hold an alert.
 EXPIRED_AT_ONCE = 1000
-_JOBS_AT_ONCE = 32
-
-_JOB_SHIFT = 32
-_SEGMENT_SHIFT = 8
+_STREAMS_AT_ONCE = 32
+# A parked receipt waits so long for its response before its recipient is looked for among the
+# messages of unknown outcome.
+UNTRIED_MS = 5_000
+_UNTRIED_AT_ONCE = 1000
 # What a final receipt makes of a segment. OTHER is not here: an unknown word is kept, not guessed
 # at.
 FINAL_STATES = {
@@ -79,18 +93,8 @@ class Received(NamedTuple):
     account_id: int
     dialect: str
     recipient: str  # digits: the deliver_sm's source
+    sender: str  # the deliver_sm's destination
     receipt: Receipt
-
-
-class Inbound(NamedTuple):
-    """A text from a phone, as it came."""
-
-    account_id: int
-    source: str
-    destination: str
-    esm_class: int
-    data_coding: int
-    short_message: bytes
 
 
 @dataclass(slots=True)
@@ -134,6 +138,7 @@ class Demand(NamedTuple):
     slots: int  # segments
     classes: frozenset[str]
     receipts: str  # which segments ask for one: every | first | last | none
+    routes: frozenset[int] | None = None  # None is all
     remainder: Remainder | None = None
 
 
@@ -158,7 +163,8 @@ class JobText(NamedTuple):
     sender: str
     text: str
     rewrite: str
-    flash: bool
+    flash: int
+    expires_at: int
 
 
 @dataclass(slots=True)
@@ -174,6 +180,8 @@ class Turned:
             `next_due_at`.
         next_due_at: when something that waits may be claimed; None where nothing waits.
         delivery_ms: time from submit to final receipt, one for each segment, by account.
+        inbound: deliver_sm that are no receipts, by kind (ledger.inbound.KINDS).
+        texts: the texts from phones that became whole.
         unmatched: receipts that found no segment, by kind: parked, orphan.
     """
 
@@ -185,6 +193,8 @@ class Turned:
     next_due_at: int | None = None
     delivery_ms: dict[int, list[int]] = field(default_factory=dict)
     unmatched: Counter[str] = field(default_factory=Counter)
+    inbound: Counter[str] = field(default_factory=Counter)
+    texts: list[Text] = field(default_factory=list)
 
 
 def turn(
@@ -236,13 +246,13 @@ def recover(db: sqlite3.Connection, now: int) -> int:
         for (job_id,) in db.execute("SELECT id FROM job WHERE submitting > 0").fetchall():
             messages = db.execute(
                 "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'submitting'",
-                _messages_of(job_id),
+                messages_of(job_id),
             ).fetchall()
             for (message_id,) in messages:
                 sent = db.execute(
                     "SELECT id, attempt FROM segment"
                     " WHERE id > ? AND id < ? AND state = 'submitting'",
-                    _segments_of(message_id),
+                    segments_of(message_id),
                 ).fetchall()
                 unknown += len(sent)
                 work.record(Arrivals(lost=[Lost(*row) for row in sent], abandoned=[message_id]))
@@ -278,11 +288,12 @@ class _Turn:
         if receipts:
             self._receipts(receipts)
         if arrivals.inbound:
-            self.db.executemany(
-                "INSERT INTO inbound (received_at, account_id, source, destination, esm_class,"
-                " data_coding, short_message) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(self.now, *text) for text in arrivals.inbound],
-            )
+            self._note(inbound.record(self.db, arrivals.inbound, self.now))
+
+    def _note(self, recorded: inbound.Recorded) -> None:
+        """Tell what became of texts from phones."""
+        self.turned.inbound += recorded.kinds
+        self.turned.texts += recorded.texts
 
     def _answers(self, answered: list[Answered], receipts: list[Received]) -> list[Received]:
         """Record the answers; a receipt that came with its answer is recorded in the same breath.
@@ -293,8 +304,8 @@ class _Turn:
         now = self.now
         early = {
             (account_id, normal_form(receipt.message_id)): position
-            for position, (account_id, _, _, receipt) in enumerate(receipts)
-            if receipt.message_id and receipt.state in FINAL_STATES
+            for position, (account_id, _, _, _, receipt) in enumerate(receipts)
+            if receipt.message_id and _final(receipt)
         }
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
@@ -317,9 +328,9 @@ class _Turn:
                 self._receipt_counts[account_id, "matched"] += 1
                 self.turned.delivery_ms.setdefault(account_id, []).append(waited_ms)
             segments.append((state, smsc_id, status, now, done_at, error, raw, segment_id, attempt))
-            message_id = segment_id >> _SEGMENT_SHIFT
+            message_id = segment_id >> SEGMENT_BITS
             messages.append((state, error, message_id))
-            moved[message_id >> _JOB_SHIFT, "submitting", state] += 1
+            moved[message_id >> JOB_BITS, "submitting", state] += 1
         self._update_all(
             "UPDATE segment SET state = ?, smsc_message_id = ?, command_status = ?,"
             " accepted_at = ?, done_at = ?, error = ?, receipt = ?"
@@ -339,7 +350,7 @@ class _Turn:
 
     def _answer(self, answer: Answered) -> None:
         """Record an answer that is not plain: refused, throttled, or to one segment of several."""
-        message_id = answer.segment_id >> _SEGMENT_SHIFT
+        message_id = answer.segment_id >> SEGMENT_BITS
         match answer.verdict:
             case Verdict.ACCEPTED:
                 self._accept(answer)
@@ -380,7 +391,7 @@ class _Turn:
 
     def _use_attempt(self, message_id: int) -> bool:
         """Count an attempt; False where it was the last."""
-        limit, _ = self._rules(message_id >> _JOB_SHIFT)
+        limit, _ = self._rules(message_id >> JOB_BITS)
         (attempts,) = self.db.execute(
             "UPDATE message SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
             (message_id,),
@@ -408,7 +419,7 @@ class _Turn:
                 " WHERE id = ? AND attempt = ? AND state = 'submitting'",
                 (segment_id, attempt),
             )
-            messages[segment_id >> _SEGMENT_SHIFT] = None
+            messages[segment_id >> SEGMENT_BITS] = None
         for message_id in messages:
             self._roll_up(message_id)
 
@@ -420,7 +431,7 @@ class _Turn:
         rows = self.db.execute(
             "SELECT state, error, command_status, asks_receipt FROM segment"
             " WHERE id > ? AND id < ?",
-            _segments_of(message_id),
+            segments_of(message_id),
         ).fetchall()
         states = Counter(row[0] for row in rows)
         if states["submitting"]:
@@ -431,12 +442,17 @@ class _Turn:
         elif message_id in self._held:
             return  # its link goes on with it
         elif states["unknown"]:
-            limit, policy = self._rules(message_id >> _JOB_SHIFT)
+            limit, policy = self._rules(message_id >> JOB_BITS)
             if policy == "resend" and attempts + 1 < limit:
                 if state != "queued":
                     self._requeue(message_id, state, self.now, attempts + 1)
             else:
                 self._move(message_id, state, "unknown", "no answer")
+                self.db.execute(
+                    "UPDATE parked SET tried = 0 WHERE recipient ="
+                    " (SELECT ltrim(recipient, '+') FROM message WHERE id = ?)",
+                    (message_id,),
+                )
         elif len(rows) < total:
             delay_ms = min(FIRST_RETRY_MS << (attempts - 1), LONGEST_RETRY_MS) if attempts else 0
             self._requeue(message_id, state, self.now + delay_ms, attempts)
@@ -456,18 +472,18 @@ class _Turn:
                 "UPDATE message SET state = ?, error = ?, due_at = NULL WHERE id = ?",
                 (to, error, message_id),
             )
-            self._moved[message_id >> _JOB_SHIFT, state, to] += 1
+            self._moved[message_id >> JOB_BITS, state, to] += 1
 
     def _requeue(self, message_id: int, state: str, due_at: int, attempts: int) -> None:
-        job_id = message_id >> _JOB_SHIFT
+        job_id = message_id >> JOB_BITS
         self.db.execute(
             "UPDATE message SET state = 'queued', error = NULL, due_at = ?, attempts = ?"
             " WHERE id = ?",
             (due_at, attempts, message_id),
         )
         self.db.execute(
-            "UPDATE job SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
-            (due_at, job_id),
+            "UPDATE stream SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
+            (due_at, message_id >> MESSAGE_BITS),
         )
         if state != "queued":
             self._moved[job_id, state, "queued"] += 1
@@ -497,17 +513,17 @@ class _Turn:
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
         settled: set[int] = set()
-        for account_id, dialect, recipient, receipt in receipts:
+        for account_id, dialect, recipient, sender, receipt in receipts:
             row = self._find(account_id, dialect, recipient, receipt.message_id)
             if row is None:
-                self._park(account_id, recipient, receipt)
+                self._park(account_id, recipient, sender, receipt)
                 continue
             segment_id, state, submitted_at, total, message_state = row
             if state != "accepted" or segment_id in settled:
                 self._receipt_counts[account_id, "duplicate"] += 1
                 continue
             self._receipt_counts[account_id, "matched"] += 1
-            final = FINAL_STATES.get(receipt.state)
+            final = _final(receipt)
             if final is None:
                 self._note_receipt(segment_id, receipt)
                 continue
@@ -518,9 +534,9 @@ class _Turn:
                 continue
             error, raw = (None, None) if final == "delivered" else (_error_of(receipt), receipt.raw)
             segments.append((final, now, error, raw, segment_id))
-            message_id = segment_id >> _SEGMENT_SHIFT
+            message_id = segment_id >> SEGMENT_BITS
             messages.append((final, error, message_id))
-            self._moved[message_id >> _JOB_SHIFT, "accepted", final] += 1
+            self._moved[message_id >> JOB_BITS, "accepted", final] += 1
         self._update_all(
             "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ?"
             " WHERE id = ? AND state = 'accepted'",
@@ -560,7 +576,7 @@ class _Turn:
             "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ? WHERE id = ?",
             (final, self.now, error, None if error is None else receipt.raw, segment_id),
         )
-        self._roll_up(segment_id >> _SEGMENT_SHIFT)
+        self._roll_up(segment_id >> SEGMENT_BITS)
 
     def _note_receipt(self, segment_id: int, receipt: Receipt) -> None:
         """Keep what an intermediate receipt, or one of an unknown state, says."""
@@ -569,22 +585,24 @@ class _Turn:
             (_error_of(receipt), receipt.raw, segment_id),
         )
 
-    def _park(self, account_id: int, recipient: str, receipt: Receipt) -> None:
+    def _park(self, account_id: int, recipient: str, sender: str, receipt: Receipt) -> None:
         if not receipt.message_id:
             self._receipt_counts[account_id, "orphan"] += 1
             self.turned.unmatched["orphan"] += 1
             return
         self.db.execute(
-            "INSERT INTO parked (account_id, smsc_message_id, recipient, state, raw_state, error,"
-            " receipt, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parked (account_id, smsc_message_id, recipient, sender, state, raw_state,"
+            " error, receipt, notification, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 account_id,
                 receipt.message_id,
                 recipient,
+                sender,
                 receipt.state,
                 receipt.raw_state,
                 receipt.error,
                 receipt.raw,
+                receipt.notification,
                 self.now,
             ),
         )
@@ -595,19 +613,17 @@ class _Turn:
         """Settle a segment, now that it has an id, by the receipts that came before."""
         if answer.verdict is not Verdict.ACCEPTED:
             return
-        message_id = answer.segment_id >> _SEGMENT_SHIFT
+        message_id = answer.segment_id >> SEGMENT_BITS
         for position, form in enumerate(normal_forms(answer.smsc_message_id)):
             rows = self.db.execute(
-                "SELECT id, recipient, smsc_message_id, state, raw_state, error, receipt"
-                " FROM parked WHERE account_id = ?"
+                f"SELECT id, recipient, {_PARKED} FROM parked WHERE account_id = ?"
                 " AND ltrim(lower(smsc_message_id), '0') = ? ORDER BY id",
                 (answer.account_id, form),
             ).fetchall()
-            for parked_id, recipient, smsc_id, state, raw_state, error, raw in rows:
+            for parked_id, recipient, *parked in rows:
                 if position and not self._went_to(message_id, recipient):
                     continue
-                self.db.execute("DELETE FROM parked WHERE id = ?", (parked_id,))
-                self._receipt_counts[answer.account_id, "parked"] -= 1
+                self._take_parked(parked_id, answer.account_id)
                 (current,) = self.db.execute(
                     "SELECT state FROM segment WHERE id = ?", (answer.segment_id,)
                 ).fetchone()
@@ -615,8 +631,8 @@ class _Turn:
                     self._receipt_counts[answer.account_id, "duplicate"] += 1
                     continue
                 self._receipt_counts[answer.account_id, "matched"] += 1
-                receipt = Receipt(smsc_id, state, raw_state, error, None, raw, None, None)
-                final = FINAL_STATES.get(state)
+                receipt = _unparked(parked)
+                final = _final(receipt)
                 if final is None:
                     self._note_receipt(answer.segment_id, receipt)
                 else:
@@ -624,6 +640,47 @@ class _Turn:
                         answer.waited_ms
                     )
                     self._settle(answer.segment_id, final, receipt)
+
+    def _take_parked(self, parked_id: int, account_id: int) -> None:
+        self.db.execute("DELETE FROM parked WHERE id = ?", (parked_id,))
+        self._receipt_counts[account_id, "parked"] -= 1
+
+    def _try_parked(self) -> None:
+        """Look among the messages of unknown outcome for those that parked receipts tell of.
+
+        The response that would have told the id is lost with its connection, so they are told by
+        where they went and from whom, if one alone can be meant.
+        """
+        untried = self.db.execute(
+            f"SELECT id, account_id, recipient, sender, received_at, {_PARKED}"
+            " FROM parked INDEXED BY parked_untried"
+            " WHERE NOT tried AND received_at <= ? ORDER BY received_at LIMIT ?",
+            (self.now - UNTRIED_MS, _UNTRIED_AT_ONCE),
+        ).fetchall()
+        for parked_id, account_id, recipient, sender, received_at, *parked in untried:
+            receipt = _unparked(parked)
+            final = _final(receipt)
+            candidates = self.db.execute(
+                "SELECT segment.id, submitted_at FROM message INDEXED BY message_unknown"
+                " JOIN job ON job.id = message.id >> 32"
+                " JOIN segment ON segment.id > message.id << 8"
+                " AND segment.id < (message.id + 1) << 8"
+                " WHERE message.state = 'unknown' AND recipient = ? AND sender = ?"
+                " AND segment.state = 'unknown' AND account_id = ? AND submitted_at <= ? LIMIT 2",
+                (f"+{recipient}", sender, account_id, received_at),
+            ).fetchall()
+            if len(candidates) != 1 or final is None:
+                self.db.execute("UPDATE parked SET tried = 1 WHERE id = ?", (parked_id,))
+                continue
+            ((segment_id, submitted_at),) = candidates
+            self._take_parked(parked_id, account_id)
+            self.db.execute(
+                "UPDATE segment SET smsc_message_id = ?, accepted_at = ? WHERE id = ?",
+                (receipt.message_id, self.now, segment_id),
+            )
+            self._receipt_counts[account_id, "matched"] += 1
+            self.turned.delivery_ms.setdefault(account_id, []).append(self.now - submitted_at)
+            self._settle(segment_id, final, receipt)
 
     def _went_to(self, message_id: int, recipient: str) -> bool:
         (ours,) = self.db.execute(
@@ -635,13 +692,18 @@ class _Turn:
 
     def keep_house(self) -> None:
         """Expire what waited too long, and give up on receipts whose response never came."""
-        jobs = self.db.execute(
-            "SELECT id, cursor, class FROM job WHERE (state = 'queued' OR state = 'sending')"
-            " AND ready_at IS NOT NULL AND expires_at <= ? ORDER BY lane, id",
+        streams = self.db.execute(
+            "SELECT stream.id, cursor FROM stream JOIN job ON job.id = stream.id >> 6"
+            " WHERE ready_at IS NOT NULL AND (state = 'queued' OR state = 'sending')"
+            " AND expires_at <= ? ORDER BY stream.lane, stream.id",
             (self.now,),
         ).fetchall()
-        for job_id, cursor, _ in jobs:
-            self._expire(job_id, cursor)
+        room = EXPIRED_AT_ONCE
+        for stream_id, cursor in streams:
+            if room > 0:
+                room -= self._expire(stream_id, cursor, room)
+        self._try_parked()
+        self._note(inbound.keep_house(self.db, self.now))
         orphans = self.db.execute(
             "DELETE FROM parked WHERE received_at <= ? RETURNING account_id",
             (self.now - PARKED_LIMIT_MS,),
@@ -651,64 +713,72 @@ class _Turn:
             self._receipt_counts[account_id, "orphan"] += 1
             self.turned.unmatched["orphan"] += 1
 
-    def _expire(self, job_id: int, cursor: int) -> None:
-        """Expire messages of a job, EXPIRED_AT_ONCE at most; the next turn goes on."""
-        _, last = _messages_of(job_id)
+    def _expire(self, stream_id: int, cursor: int, limit: int) -> int:
+        """Expire messages of a stream, at most so many; returns how many. The next turn goes on."""
+        _, last = messages_in(stream_id)
         came_back = self.db.execute(
-            "SELECT id FROM message WHERE id >> 32 = ? AND due_at IS NOT NULL LIMIT ?",
-            (job_id, EXPIRED_AT_ONCE),
+            "SELECT id FROM message WHERE id >> 26 = ? AND due_at IS NOT NULL LIMIT ?",
+            (stream_id, limit),
         ).fetchall()
         fresh = self.db.execute(
             "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'queued'"
-            " ORDER BY id LIMIT ?",
-            (cursor, last, EXPIRED_AT_ONCE - len(came_back)),
+            " AND due_at IS NULL ORDER BY id LIMIT ?",
+            (cursor, last, limit - len(came_back)),
         ).fetchall()
+        expired = came_back + fresh
         self._update_all(
             "UPDATE message SET state = 'expired', due_at = NULL WHERE id = ? AND state = 'queued'",
-            came_back + fresh,
+            expired,
         )
-        self._moved[job_id, "queued", "expired"] += len(came_back) + len(fresh)
-        full = len(came_back) + len(fresh) == EXPIRED_AT_ONCE
+        self._moved[stream_id >> ROUTE_BITS, "queued", "expired"] += len(expired)
         self.db.execute(
-            "UPDATE job SET cursor = ?, ready_at = iif(?, ready_at, NULL) WHERE id = ?",
-            (fresh[-1][0] if fresh else cursor, full, job_id),
+            "UPDATE stream SET cursor = ?, ready_at = iif(?, ready_at, NULL) WHERE id = ?",
+            (fresh[-1][0] if fresh else cursor, len(expired) == limit, stream_id),
         )
+        return len(expired)
 
     # Claim
 
     def claim(self, demands: Sequence[Demand]) -> None:
         """Give each link the segments that it may write now, alerts first."""
         open_demands = [demand for demand in map(self._continue, demands) if demand.slots > 0]
-        lane, job_id = -1, 0
+        lane, stream_id = -1, 0
         while open_demands:
-            jobs = self.db.execute(
-                "SELECT lane, id, cursor, class, ready_at, sender, text, rewrite, flash FROM job"
-                " WHERE (state = 'queued' OR state = 'sending') AND ready_at IS NOT NULL"
-                " AND ready_at <= ? AND expires_at > ? AND (lane, id) > (?, ?)"
-                " ORDER BY lane, id LIMIT ?",
-                (self.now, self.now, lane, job_id, _JOBS_AT_ONCE),
+            streams = self.db.execute(
+                "SELECT stream.lane, stream.id, cursor, class, ready_at, sender, text, rewrite,"
+                " flash, expires_at FROM stream JOIN job ON job.id = stream.id >> 6"
+                " WHERE ready_at IS NOT NULL AND ready_at <= ?1"
+                " AND (stream.lane, stream.id) > (?2, ?3)"
+                " AND (state = 'queued' OR state = 'sending') AND expires_at > ?1"
+                " ORDER BY stream.lane, stream.id LIMIT ?4",
+                (self.now, lane, stream_id, _STREAMS_AT_ONCE),
             ).fetchall()
-            for job in jobs:
-                lane, job_id, cursor, job_class, ready_at, sender, body, rewrite, flash = job
-                takers = [d for d in open_demands if job_class in d.classes]
+            for _, stream_id, cursor, *text in streams:
+                job_id, route = stream_id >> ROUTE_BITS, stream_id & ROUTE_MASK
+                takers = [
+                    demand
+                    for demand in open_demands
+                    if text[0] in demand.classes
+                    and (demand.routes is None or route in demand.routes)
+                ]
                 if not takers:
                     continue
-                self.turned.jobs[job_id] = JobText(
-                    job_id, job_class, ready_at, sender, body, rewrite, bool(flash)
-                )
-                left = {demand.link: demand for demand in self._take(job_id, cursor, takers)}
+                self.turned.jobs[job_id] = JobText(job_id, *text)
+                left = {demand.link: demand for demand in self._take(stream_id, cursor, takers)}
                 open_demands = [
                     demand
                     for demand in (left.get(d.link, d) for d in open_demands)
                     if demand.slots > 0
                 ]
-            if len(jobs) < _JOBS_AT_ONCE:
+            if len(streams) < _STREAMS_AT_ONCE:
                 break
+            lane, stream_id = streams[-1][:2]
         self.turned.exhausted = {demand.link for demand in open_demands}
         if open_demands:
             (self.turned.next_due_at,) = self.db.execute(
-                "SELECT min(ready_at) FROM job WHERE (state = 'queued' OR state = 'sending')"
-                " AND ready_at IS NOT NULL AND ready_at > ?",
+                "SELECT min(ready_at) FROM stream JOIN job ON job.id = stream.id >> 6"
+                " WHERE ready_at IS NOT NULL AND ready_at > ?"
+                " AND (state = 'queued' OR state = 'sending')",
                 (self.now,),
             ).fetchone()
 
@@ -721,13 +791,13 @@ class _Turn:
             "SELECT recipient, fields, segments, attempts FROM message"
             " WHERE id = ? AND state = 'submitting' AND NOT EXISTS (SELECT 1 FROM segment"
             " WHERE segment.id > ? AND segment.id < ? AND segment.state = 'rejected')",
-            (message_id, *_segments_of(message_id)),
+            (message_id, *segments_of(message_id)),
         ).fetchone()
         if row is None:  # a segment was refused meanwhile: the others would be wasted money
             return demand
         recipient, fields, total, attempts = row
         now_numbers, later = numbers[: demand.slots], numbers[demand.slots :]
-        job_id = message_id >> _JOB_SHIFT
+        job_id = message_id >> JOB_BITS
         if now_numbers:
             self._insert_segments(
                 demand,
@@ -741,37 +811,41 @@ class _Turn:
 
     def _job_text(self, job_id: int) -> JobText:
         row = self.db.execute(
-            "SELECT class, coalesce(ready_at, created_at), sender, text, rewrite, flash"
+            "SELECT class, created_at, sender, text, rewrite, flash, expires_at"
             " FROM job WHERE id = ?",
             (job_id,),
         ).fetchone()
-        return JobText._make((job_id, *row[:-1], bool(row[-1])))
+        return JobText(job_id, *row)
 
-    def _take(self, job_id: int, cursor: int, takers: list[Demand]) -> list[Demand]:
-        """Claim from one job for the links that want its class; returns what they still want."""
+    def _take(self, stream_id: int, cursor: int, takers: list[Demand]) -> list[Demand]:
+        """Claim from one stream for the links that may take it; returns what they still want."""
         drained = False
         left = []
         for demand in takers:
-            demand = self._take_requeued(job_id, demand)
+            demand = self._take_requeued(stream_id, demand)
             while demand.slots > 0 and not drained:
-                demand, cursor, drained = self._take_fresh(job_id, cursor, demand)
+                demand, cursor, drained = self._take_fresh(stream_id, cursor, demand)
             left.append(demand)
         self.db.execute(
-            "UPDATE job SET cursor = ?1, state = 'sending',"
-            " first_submit_at = coalesce(first_submit_at, ?2),"
-            " ready_at = iif(?3, (SELECT min(due_at) FROM message"
-            "   WHERE message.id >> 32 = ?4 AND due_at IS NOT NULL), ready_at) WHERE id = ?4",
-            (cursor, self.now, drained, job_id),
+            "UPDATE stream SET cursor = ?1, ready_at = iif(?2, (SELECT min(due_at) FROM message"
+            " WHERE message.id >> 26 = ?3 AND due_at IS NOT NULL), ready_at) WHERE id = ?3",
+            (cursor, drained, stream_id),
+        )
+        self.db.execute(
+            "UPDATE job SET state = 'sending', first_submit_at = coalesce(first_submit_at, ?)"
+            " WHERE id = ?",
+            (self.now, stream_id >> ROUTE_BITS),
         )
         return left
 
-    def _take_fresh(self, job_id: int, cursor: int, demand: Demand) -> tuple[Demand, int, bool]:
+    def _take_fresh(self, stream_id: int, cursor: int, demand: Demand) -> tuple[Demand, int, bool]:
         """Claim messages that never left, in order.
 
         Returns:
             What the link still wants, the last message claimed, and whether none is left.
         """
-        _, last = _messages_of(job_id)
+        job_id = stream_id >> ROUTE_BITS
+        _, last = messages_in(stream_id)
         rows = self.db.execute(
             "SELECT id, recipient, fields, segments, attempts FROM message"
             " WHERE id > ? AND id < ? AND state = 'queued' ORDER BY id LIMIT ?",
@@ -816,26 +890,26 @@ class _Turn:
             ]
         )
 
-    def _take_requeued(self, job_id: int, demand: Demand) -> Demand:
-        """Claim messages that came back and are due: they are the front of the job."""
+    def _take_requeued(self, stream_id: int, demand: Demand) -> Demand:
+        """Claim messages that came back and are due: they are the front of the stream."""
         rows = self.db.execute(
             "SELECT id, recipient, fields, segments, attempts FROM message"
-            " WHERE id >> 32 = ? AND due_at IS NOT NULL AND due_at <= ?"
+            " WHERE id >> 26 = ? AND due_at IS NOT NULL AND due_at <= ?"
             " ORDER BY due_at, id LIMIT ?",
-            (job_id, self.now, demand.slots),
+            (stream_id, self.now, demand.slots),
         ).fetchall()
         for row in rows:
             if demand.slots <= 0:
                 break
             there = {
-                segment_id & 0xFF
+                segment_id & SEGMENT_MASK
                 for (segment_id,) in self.db.execute(
                     "SELECT id FROM segment WHERE id > ? AND id < ? AND state <> 'unknown'",
-                    _segments_of(row[0]),
+                    segments_of(row[0]),
                 )
             }
             missing = [number for number in range(1, row[3] + 1) if number not in there]
-            demand = self._claim_one(job_id, row, demand, missing)
+            demand = self._claim_one(stream_id >> ROUTE_BITS, row, demand, missing)
         return demand
 
     def _claim_one(
@@ -866,7 +940,7 @@ class _Turn:
             " VALUES (?, 'submitting', ?, ?, ?, ?)",
             [
                 (
-                    claim.message_id << _SEGMENT_SHIFT | number,
+                    claim.message_id << SEGMENT_BITS | number,
                     demand.account_id,
                     claim.attempt,
                     asks_receipt(demand.receipts, number=number, total=claim.total),
@@ -932,14 +1006,18 @@ _ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(
 _ONE = (1,)
 
 
-def _messages_of(job_id: int) -> tuple[int, int]:
-    """Return the ids between which a job's messages lie."""
-    return job_id << _JOB_SHIFT, (job_id + 1) << _JOB_SHIFT
+_PARKED = "smsc_message_id, state, raw_state, error, receipt, notification"
 
 
-def _segments_of(message_id: int) -> tuple[int, int]:
-    """Return the ids between which a message's segments lie."""
-    return message_id << _SEGMENT_SHIFT, (message_id + 1) << _SEGMENT_SHIFT
+def _unparked(columns: Sequence[Any]) -> Receipt:
+    """Make a receipt again of the columns _PARKED."""
+    message_id, state, raw_state, error, raw, notification = columns
+    return Receipt(message_id, state, raw_state, error, None, raw, None, None, bool(notification))
+
+
+def _final(receipt: Receipt) -> str | None:
+    """Return what a receipt makes of its segment; None where that is not the end of it."""
+    return FINAL_STATES.get(receipt.state) if receipt.final else None
 
 
 def _error_of(receipt: Receipt) -> str:
@@ -948,4 +1026,8 @@ def _error_of(receipt: Receipt) -> str:
 
 
 def _digits(address: str) -> str:
-    return address.removeprefix("+").lstrip("0")
+    """Return what is the same of a number however it is written: with 33, with 0, with neither."""
+    return address[-_SAME_DIGITS:]
+
+
+_SAME_DIGITS = 8

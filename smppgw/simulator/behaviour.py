@@ -1,8 +1,9 @@
 """What the SMSC decides: `Behaviour` says how it is set up, `Decisions` applies it to submit_sm.
 
-Every decision about a submit_sm is made in `Decisions.on_submit_batch`, so a fault has one place to
-come in. What becomes of the n-th submit_sm of a run depends on the seed and on n alone: neither on
-the time, nor on how the reads cut the stream, nor on which earlier ones were throttled.
+Every decision about a submit_sm is made in `Decisions.on_submit_batch`, so that faults have one
+place to come in; those of sessions have theirs in `conduct`. What becomes of the n-th submit_sm of
+a run depends on the seed and on n alone: neither on the time, nor on how the reads cut the stream,
+nor on which earlier ones were throttled.
 
 Pure: `now` is handed in, in monotonic seconds; randomness comes from the seed.
 """
@@ -11,14 +12,15 @@ import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import NamedTuple
 
 from smppgw.errors import InputError
 from smppgw.simulator import codec
 from smppgw.simulator.codec import Submit
+from smppgw.simulator.faults import OneIn, chance, read_faults
 
 
 class State(NamedTuple):
@@ -51,6 +53,20 @@ ID_DIALECTS: dict[str, tuple[bytes, bytes] | None] = {
 }
 _WORD_CHARACTERS = 20  # appendix B has 7, and not every SMSC keeps to it
 _FIRST_NUMBER_LIMIT = 0x7FFFFFFF  # a long run stays within 10 decimal and 8 hexadecimal digits
+_LONG_ID_CHARACTERS = 64  # 5.2.23, without its NUL
+
+# Faults that refuse one submit_sm in N, in the order in which they win over each other.
+_REFUSALS: dict[str, int | None] = {
+    "throttle": codec.ESME_RTHROTTLED,
+    "queue-full": codec.ESME_RMSGQFUL,
+    "system-error": codec.ESME_RSYSERR,
+    "refuse": codec.ESME_RINVDSTADR,
+    "nack": codec.ESME_RINVCMDID,
+    "vendor-status": None,  # drawn among them
+}
+_VENDOR_STATUSES = range(0x400, 0x500)  # 5.1.3
+_UNANSWERED = ("no-answer", "no-answer-lost")
+_UNTOLD = ("no-answer-lost", "receipt-lost")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +92,9 @@ class Behaviour:
             of an earlier one.
         system_id: the only account; None accepts any.
         password: its password; None accepts any.
+        faults: what goes wrong, by the names of `faults.FAULTS`, each perhaps with a number:
+            "no-answer:50".
+        active_faults: the number of each fault, by its name.
     """
 
     latency_s: float = 0.0
@@ -90,13 +109,15 @@ class Behaviour:
     seed: int | None = None
     system_id: str | None = None
     password: str | None = None
+    faults: Collection[str] = frozenset()
+    active_faults: Mapping[str, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what no SMSC can do.
 
         Raises:
             InputError: a delay below 0, a limit below 1, an unknown id dialect, weights of nothing,
-                a state word that no receipt could hold.
+                a state word that no receipt could hold, a fault that is none.
         """
         for name in ("latency_s", "receipt_delay_s", "retry_delay_s"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -115,6 +136,19 @@ class Behaviour:
         for word in self.outcomes:
             if not (word.isascii() and 0 < len(word) <= _WORD_CHARACTERS):
                 raise InputError(f"{word!r} is no state word: give up to 20 ASCII characters.")
+        active = read_faults(self.faults)
+        for fault in ("ids-upper", "ids-long"):
+            if fault in active and self.ids == "hex-then-decimal":
+                raise InputError(f"{fault} and ids hex-then-decimal contradict each other.")
+        object.__setattr__(self, "active_faults", active)  # frozen to everybody else
+
+    @property
+    def receipt_lead_s(self) -> float | None:
+        """How long before its response a receipt goes out; None where it follows it."""
+        for fault in ("receipt-first", "receipt-early-other-bind"):
+            if fault in self.active_faults:
+                return self.active_faults[fault]
+        return 0.0 if self.early_receipts else None
 
     def refuse_bind(self, system_id: str, password: str) -> int:
         """Return the command_status of a bind with these credentials; 0 lets it in."""
@@ -154,12 +188,21 @@ def parse_outcomes(text: str) -> dict[str, float]:
     return outcomes
 
 
+class Notice(NamedTuple):
+    """What one receipt tells: a state word, and the esm_class that it comes with."""
+
+    word: str
+    esm_class: int
+
+
 class Decision(NamedTuple):
     """What becomes of one submit_sm.
 
-    `message_id` goes into the response; `receipt_id` into the receipt, None where none is sent.
+    `message_id` goes into the response; `receipt_id` into the receipts, None where none is sent.
     `outcome` is the state word, empty where the submit_sm is refused. `breaks_window` marks a
-    refusal because more were unanswered than the window allows.
+    refusal because more were unanswered than the window allows. `answer` is the command of the
+    response, empty where none is sent. `notices` are the receipts, in order; where it is empty
+    there is one, about the outcome.
     """
 
     status: int
@@ -167,6 +210,8 @@ class Decision(NamedTuple):
     receipt_id: bytes | None
     outcome: str
     breaks_window: bool = False
+    answer: str = "submit_sm_resp"
+    notices: tuple[Notice, ...] = ()
 
 
 _THROTTLED = Decision(codec.ESME_RTHROTTLED, b"", None, "")
@@ -179,17 +224,32 @@ class Decisions:
     def __init__(self, behaviour: Behaviour) -> None:
         """Begin a run."""
         self._behaviour = behaviour
+        self._faults = behaviour.active_faults
         seed = random.randrange(2**63) if behaviour.seed is None else behaviour.seed
+        self._seed = seed
         self._outcomes = random.Random(seed)
         self._words = list(behaviour.outcomes)
         self._cumulative_weights = list(accumulate(behaviour.outcomes.values()))
-        self._next_ids = _id_writer(behaviour.ids, random.Random(f"message ids of {seed}"))
+        self._begin_ids()
         self._accepted_at: dict[str, deque[float]] = {}
+        self._read = 0  # submit_sm
+        self._ones_in = {
+            name: OneIn(int(self._faults[name]), chance(seed, name))
+            for name in (*_REFUSALS, *_UNANSWERED, "receipt-lost")
+            if name in self._faults
+        }
+        self._vendor_statuses = chance(seed, "vendor statuses")
+        self._esm_classes = chance(seed, "esm_class of intermediate receipts")
+
+    def on_first_bind(self) -> None:
+        """Take note that an account binds that had no bind left."""
+        if "ids-reused" in self._faults:
+            self._begin_ids()
 
     def on_submit_batch(
         self, account: str, submits: Sequence[Submit], *, unanswered: int, now: float
     ) -> list[Decision]:
-        """Decide about the submit_sm of one read (0.7 µs each).
+        """Decide about the submit_sm of one read (0.7 µs each, without faults).
 
         Args:
             account: the system_id that they were sent under.
@@ -205,9 +265,18 @@ class Decisions:
         accepted_at: deque[float] = deque()
         if throughput is not None:
             accepted_at = self._accepted_at.setdefault(account, deque(maxlen=throughput))
+        hits: list[frozenset[str]] = []
+        refusals: Iterable[Decision | None] = repeat(None)
+        if self._faults:
+            hits = [self._hit() for _ in submits]
+            refusals = [self._refusal(hit) for hit in hits]
         next_ids = self._next_ids
         decisions: list[Decision] = []
-        for submit, outcome in zip(submits[:room], self._draw(len(submits)), strict=False):
+        outcomes = self._draw(len(submits))
+        for submit, outcome, refusal in zip(submits[:room], outcomes, refusals, strict=False):
+            if refusal is not None:
+                decisions.append(refusal)
+                continue
             if throughput is not None:
                 if len(accepted_at) == throughput and now - accepted_at[0] < 1:
                     decisions.append(_THROTTLED)
@@ -220,17 +289,88 @@ class Decisions:
             else:
                 decisions.append(Decision(0, message_id, None, outcome))
         decisions.extend([_WINDOW_BROKEN] * (len(submits) - room))
+        if self._faults:
+            return list(map(self._bend, submits, decisions, hits))
         return decisions
 
     def _draw(self, count: int) -> list[str]:
         """Draw the next outcomes; cut into batches differently, they are the same."""
         if len(self._words) == 1:
-            return self._words * count
-        return self._outcomes.choices(self._words, cum_weights=self._cumulative_weights, k=count)
+            words = self._words * count
+        else:
+            words = self._outcomes.choices(
+                self._words, cum_weights=self._cumulative_weights, k=count
+            )
+        collapse = self._faults.get("receipts-undelivered")
+        if collapse is not None:
+            sound = max(0, min(count, int(collapse) - 1 - self._read))
+            words[sound:] = ["UNDELIV"] * (count - sound)
+        self._read += count
+        return words
+
+    def _begin_ids(self) -> None:
+        numbers = chance(self._seed, "message ids")
+        self._next_ids = _id_writer(self._behaviour.ids, self._faults, numbers)
+
+    # Faults.
+
+    def _hit(self) -> frozenset[str]:
+        """Draw which faults hit the next submit_sm; each is asked, whatever the others say."""
+        return frozenset([name for name, is_the_one in self._ones_in.items() if is_the_one()])
+
+    def _refusal(self, hit: frozenset[str]) -> Decision | None:
+        for name, status in _REFUSALS.items():
+            if name in hit:
+                if status is None:
+                    status = self._vendor_statuses.choice(_VENDOR_STATUSES)
+                answer = "generic_nack" if name == "nack" else "submit_sm_resp"
+                return Decision(status, b"", None, "", answer=answer)
+        return None
+
+    def _bend(self, submit: Submit, decision: Decision, hit: frozenset[str]) -> Decision:
+        """Apply the faults that leave a decision as it is and change how it is told."""
+        if decision.status:
+            if "negative-with-body" in self._faults and decision.answer == "submit_sm_resp":
+                return decision._replace(message_id=self._next_ids()[0])
+            return decision
+        if not hit.isdisjoint(_UNANSWERED):
+            decision = decision._replace(answer="")
+        if decision.receipt_id is None:
+            return decision
+        if not hit.isdisjoint(_UNTOLD) or self._is_left_out(submit):
+            return decision._replace(receipt_id=None)
+        return decision._replace(notices=self._notices(decision.outcome))
+
+    def _is_left_out(self, submit: Submit) -> bool:
+        """Say whether another segment of its text has the receipt for all."""
+        first_only = "receipt-first-segment-only" in self._faults
+        if not first_only and "receipt-last-segment-only" not in self._faults:
+            return False
+        part = codec.part_of(submit)
+        return part is not None and part.number != (1 if first_only else part.total)
+
+    def _notices(self, outcome: str) -> tuple[Notice, ...]:
+        final = Notice(outcome, codec.ESM_CLASS_RECEIPT)
+        notices = [final]
+        if "receipt-twice" in self._faults:
+            notices.append(final)
+        if "receipt-intermediate" in self._faults:
+            esm_class = self._esm_classes.choice(
+                (codec.ESM_CLASS_INTERMEDIATE, codec.ESM_CLASS_RECEIPT)
+            )
+            notices.insert(0, Notice("ENROUTE", esm_class))
+        if "enroute-after-final" in self._faults:
+            notices.append(Notice("ENROUTE", codec.ESM_CLASS_RECEIPT))
+        return tuple(notices)
 
 
-def _id_writer(ids: str, numbers: random.Random) -> Callable[[], tuple[bytes, bytes]]:
+_Ids = Callable[[], tuple[bytes, bytes]]
+
+
+def _id_writer(ids: str, faults: Collection[str], numbers: random.Random) -> _Ids:
     """Return what writes the next message id, as the response and as the receipt has it."""
+    if ids == "decimal" and "ids-upper" in faults:
+        ids = "hex"  # decimal digits have no case
     dialect = ID_DIALECTS[ids]
     number = numbers.randrange(1, _FIRST_NUMBER_LIMIT)
 
@@ -243,7 +383,44 @@ def _id_writer(ids: str, numbers: random.Random) -> Callable[[], tuple[bytes, by
         number += 1
         return in_response % number, in_receipt % number
 
-    if dialect is None:
-        return next_uuid
-    in_response, in_receipt = dialect
-    return next_number
+    if dialect is not None:
+        in_response, in_receipt = dialect
+    write = next_uuid if dialect is None else next_number
+    for fault, wrap in _ID_FAULTS.items():
+        if fault in faults:
+            write = wrap(write, numbers)
+    return write
+
+
+def _lengthen(write: _Ids, numbers: random.Random) -> _Ids:
+    digits = "".join(numbers.choices("123456789", k=_LONG_ID_CHARACTERS)).encode("ascii")
+
+    def next_long() -> tuple[bytes, bytes]:
+        message_id = write()[0]
+        message_id = digits[len(message_id) :] + message_id
+        return message_id, message_id
+
+    return next_long
+
+
+def _capitalise(write: _Ids, numbers: random.Random) -> _Ids:
+    def next_capital() -> tuple[bytes, bytes]:
+        message_id, receipt_id = write()
+        return message_id, receipt_id.upper()
+
+    return next_capital
+
+
+def _pad(write: _Ids, numbers: random.Random) -> _Ids:
+    def next_padded() -> tuple[bytes, bytes]:
+        message_id, receipt_id = write()
+        return b"00" + message_id.lstrip(b"0"), receipt_id.lstrip(b"0")
+
+    return next_padded
+
+
+_ID_FAULTS: dict[str, Callable[[_Ids, random.Random], _Ids]] = {
+    "ids-long": _lengthen,
+    "ids-upper": _capitalise,
+    "ids-leading-zeros": _pad,
+}

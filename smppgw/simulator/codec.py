@@ -31,10 +31,12 @@ DELIVER_SM = 0x00000005
 UNBIND = 0x00000006
 BIND_TRANSCEIVER = 0x00000009
 ENQUIRE_LINK = 0x00000015
+DATA_SM = 0x00000103
 SUBMIT_SM_RESP = SUBMIT_SM | RESPONSE_BIT
 DELIVER_SM_RESP = DELIVER_SM | RESPONSE_BIT
 UNBIND_RESP = UNBIND | RESPONSE_BIT
 ENQUIRE_LINK_RESP = ENQUIRE_LINK | RESPONSE_BIT
+DATA_SM_RESP = DATA_SM | RESPONSE_BIT
 
 # command_status, 5.1.3
 ESME_ROK = 0x00
@@ -42,12 +44,17 @@ ESME_RINVCMDLEN = 0x02
 ESME_RINVCMDID = 0x03
 ESME_RINVBNDSTS = 0x04
 ESME_RALYBND = 0x05
+ESME_RSYSERR = 0x08
+ESME_RINVDSTADR = 0x0B
+ESME_RBINDFAIL = 0x0D
 ESME_RINVPASWD = 0x0E
 ESME_RINVSYSID = 0x0F
+ESME_RMSGQFUL = 0x14
 ESME_RTHROTTLED = 0x58
 
 # esm_class, 5.2.12
 ESM_CLASS_RECEIPT = 0x04
+ESM_CLASS_INTERMEDIATE = 0x20
 ESM_CLASS_UDHI = 0x40
 
 # data_coding, 5.2.19
@@ -56,9 +63,16 @@ DATA_CODING_UCS2 = 0x08
 
 # optional parameters, 5.3.2
 TLV_RECEIPTED_MESSAGE_ID = 0x001E
+TLV_SAR_MSG_REF_NUM = 0x020C
+TLV_SAR_TOTAL_SEGMENTS = 0x020E
+TLV_SAR_SEGMENT_SEQNUM = 0x020F
 TLV_SC_INTERFACE_VERSION = 0x0210
 TLV_MESSAGE_PAYLOAD = 0x0424
 TLV_MESSAGE_STATE = 0x0427
+
+# information elements of a user data header (3GPP TS 23.040, 9.2.3.24)
+IE_CONCATENATED_8 = 0x00
+IE_CONCATENATED_16 = 0x08
 
 # What a body is made of (3.1): a C-Octet String, an octet, sm_length with short_message, and
 # optional parameters.
@@ -94,7 +108,20 @@ _MESSAGE_SM = (  # 4.4.1, 4.6.1: submit_sm and deliver_sm are laid out alike
     ("short_message", _MESSAGE),
     ("tlvs", _TLVS),
 )
-_MESSAGE_SM_RESP = (("message_id", _TEXT), ("tlvs", _TLVS))  # 4.4.2, 4.6.2
+_DATA_SM = (  # 4.7.1
+    ("service_type", _TEXT),
+    ("source_addr_ton", _OCTET),
+    ("source_addr_npi", _OCTET),
+    ("source_addr", _TEXT),
+    ("dest_addr_ton", _OCTET),
+    ("dest_addr_npi", _OCTET),
+    ("destination_addr", _TEXT),
+    ("esm_class", _OCTET),
+    ("registered_delivery", _OCTET),
+    ("data_coding", _OCTET),
+    ("tlvs", _TLVS),
+)
+_MESSAGE_SM_RESP = (("message_id", _TEXT), ("tlvs", _TLVS))  # 4.4.2, 4.6.2, 4.7.2
 
 LAYOUTS: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     GENERIC_NACK: ("generic_nack", ()),
@@ -112,6 +139,8 @@ LAYOUTS: dict[int, tuple[str, tuple[tuple[str, str], ...]]] = {
     UNBIND_RESP: ("unbind_resp", ()),
     ENQUIRE_LINK: ("enquire_link", ()),
     ENQUIRE_LINK_RESP: ("enquire_link_resp", ()),
+    DATA_SM: ("data_sm", _DATA_SM),
+    DATA_SM_RESP: ("data_sm_resp", _MESSAGE_SM_RESP),
 }
 
 _NUL = b"\0"
@@ -136,7 +165,7 @@ class Submit(NamedTuple):
     """One submit_sm, as far as an SMSC needs it.
 
     An address is its ton, its npi and its C-Octet String, octets as on the wire. `user_data` is the
-    short_message, or the message_payload where that is empty.
+    short_message, or the message_payload where that is empty; `tlvs` are octets too.
     """
 
     sequence: int
@@ -146,6 +175,15 @@ class Submit(NamedTuple):
     registered_delivery: int
     data_coding: int
     user_data: bytes
+    tlvs: bytes = b""
+
+
+class Part(NamedTuple):
+    """Which part of a text in segments one of them is, from 1."""
+
+    reference: int
+    total: int
+    number: int
 
 
 class Walk(NamedTuple):
@@ -199,8 +237,9 @@ def walk(data: bytes, at: int = 0) -> Walk:
             if text_end > end:
                 return Walk(submits, acknowledged, refused, data[at:end], end, False)
             user_data = data[e + 6 : text_end]
-            if text_end < end and not user_data:
-                user_data = parse_tlvs(data[text_end:end]).get(TLV_MESSAGE_PAYLOAD, b"")
+            tlvs = data[text_end:end]
+            if tlvs and not user_data:
+                user_data = parse_tlvs(tlvs).get(TLV_MESSAGE_PAYLOAD, b"")
             submits.append(
                 Submit(
                     sequence,
@@ -210,6 +249,7 @@ def walk(data: bytes, at: int = 0) -> Walk:
                     data[e + 1],
                     data[e + 3],
                     user_data,
+                    tlvs,
                 )
             )
         elif command_id == DELIVER_SM_RESP:
@@ -306,6 +346,28 @@ def encode_body(command_id: int, **fields: Any) -> bytes:
     return b"".join(parts)
 
 
+def message_body(
+    source: bytes,
+    destination: bytes,
+    esm_class: int,
+    data_coding: int,
+    octets: bytes,
+    tlvs: dict[int, bytes] | None = None,
+) -> bytes:
+    """Encode what follows the header of a deliver_sm (4.6.1) whose other fields are 0 or empty.
+
+    Args:
+        source: ton, npi and C-Octet String, as in `Submit`. destination: the same. esm_class and
+        data_coding: octets. octets: go as message_payload where short_message is too short for
+        them. tlvs: beside it.
+    """
+    tlvs = tlvs or {}
+    if len(octets) > SHORT_MESSAGE_OCTETS_LIMIT:
+        tlvs, octets = {TLV_MESSAGE_PAYLOAD: octets} | tlvs, b""
+    middle = bytes((esm_class, 0, 0, 0, 0, 0, 0, data_coding, 0, len(octets)))
+    return _NUL + source + destination + middle + octets + encode_tlvs(tlvs)
+
+
 def parse_tlvs(octets: bytes) -> dict[int, bytes]:
     """Read optional parameters (5.3): tag to value; one that is cut short ends the reading."""
     tlvs: dict[int, bytes] = {}
@@ -323,6 +385,29 @@ def parse_tlvs(octets: bytes) -> dict[int, bytes]:
 def encode_tlvs(tlvs: dict[int, bytes]) -> bytes:
     """Write optional parameters (5.3)."""
     return b"".join([_TLV.pack(tag, len(value)) + value for tag, value in tlvs.items()])
+
+
+def part_of(submit: Submit) -> Part | None:
+    """Return which part of a longer text a submit_sm is, by its header or its SAR TLVs."""
+    if submit.esm_class & ESM_CLASS_UDHI and submit.user_data:
+        return _part_in_header(submit.user_data[1 : 1 + submit.user_data[0]])
+    tlvs = parse_tlvs(submit.tlvs)
+    sar = [
+        int.from_bytes(tlvs.get(tag, b""), "big")
+        for tag in (TLV_SAR_MSG_REF_NUM, TLV_SAR_TOTAL_SEGMENTS, TLV_SAR_SEGMENT_SEQNUM)
+    ]
+    return Part(*sar) if sar[1] else None
+
+
+def _part_in_header(header: bytes) -> Part | None:
+    """Find the concatenation among information elements (3GPP TS 23.040, 9.2.3.24)."""
+    at = 0
+    while len(header) - at >= 2:
+        element, octets = header[at], header[at + 2 : at + 2 + header[at + 1]]
+        if (element, len(octets)) in ((IE_CONCATENATED_8, 3), (IE_CONCATENATED_16, 4)):
+            return Part(int.from_bytes(octets[:-2], "big"), octets[-2], octets[-1])
+        at += 2 + header[at + 1]
+    return None
 
 
 def encode_submit_resp(sequence: int, status: int, message_id: bytes) -> bytes:

@@ -1,277 +1,54 @@
 """The simulator's connections and its time: the asyncio shell around codec, decisions and receipts.
 
-A `_Session` is one connection: it frames, keeps the bind and numbers its requests. The `Simulator`
-owns the sessions and all that outlives them: the tally, what waits for its time, and what is owed.
-What one event makes leave is written in one piece for each session, when the event is dealt with.
+A `Session` is one connection. The `Simulator` owns the sessions and all that outlives them: the
+tally, what waits for its time, and what is owed.
 
 A receipt is owed until it is acknowledged. It goes to the session that submitted, if that may
 receive, else to another of the same system_id, else it waits for the next bind; a session that ends
 hands back what it had not acknowledged. Each delay is constant, so a queue for each and one timer
 keep them all, however much waits.
+
+With a fault or a witness, submit_sm go one by one along a second way, `_on_bent_submits`: slower,
+and the same to the octet where the fault does not show. `Decisions` and `Conduct` say what goes
+wrong; here it is only done.
 """
 
 import asyncio
-import socket
+import ssl
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, Self, TextIO, TypeVar
+from typing import NamedTuple, Self, TextIO
 
-from smppgw.errors import InputError, OperationError, RemoteProtocolError
+from smppgw.errors import OperationError
 from smppgw.simulator import codec
 from smppgw.simulator.behaviour import Behaviour, Decision, Decisions
-from smppgw.simulator.codec import Pdu, Submit
-from smppgw.simulator.receipts import ReceiptWriter
+from smppgw.simulator.codec import Submit
+from smppgw.simulator.conduct import Conduct
+from smppgw.simulator.counts import Counts
+from smppgw.simulator.receipts import VENDOR_TLV, Receipt, ReceiptWriter
 from smppgw.simulator.record import Direction, Record
+from smppgw.simulator.session import Session
+from smppgw.simulator.texts import Text, write_text
+from smppgw.simulator.timing import Agenda, DelayLine
+from smppgw.simulator.witness import Accepted, Told, Witness
 
-WRITE_HIGH_WATER_OCTETS = 1 << 20  # above it, nothing more is read from that peer
-WRITE_LOW_WATER_OCTETS = 1 << 18
 WAITING_CHUNK = 1000  # deliver_sm in one write, when many wait
 UNBIND_TIMEOUT_S = 1.0  # how long a peer may take to answer our unbind before it is cut off
+SILENCE_S = 1.0  # how long a connection outlives a command_length that cannot be
 RECORD_PERIOD_S = 0.1
 
-# Which bind may submit and which may receive (SMPP 3.4 issue 1.2, 2.2.1).
-_BINDS = {
-    codec.BIND_TRANSMITTER: (True, False),
-    codec.BIND_RECEIVER: (False, True),
-    codec.BIND_TRANSCEIVER: (True, True),
-}
-_SC_INTERFACE_VERSION = {codec.TLV_SC_INTERFACE_VERSION: b"\x34"}
-
-_T = TypeVar("_T")
-
-
-@dataclass
-class Counts:
-    """What happened so far, kept up to date after every event.
-
-    submits = accepted + throttled + refused, and accepted = the sum of `outcomes`.
-    """
-
-    bound: int = 0  # sessions bound now
-    binds: int = 0
-    binds_refused: int = 0
-    submits: int = 0
-    accepted: int = 0
-    throttled: int = 0  # the window's violations among them
-    window_violations: int = 0
-    refused: int = 0  # cut short, or on a session that may not submit
-    outcomes: Counter[str] = field(default_factory=Counter)  # accepted ones, by state word
-    receipts_sent: int = 0  # counted again when sent again
-    receipts_acknowledged: int = 0
-    receipts_refused: int = 0  # answered with a status
-    texts_sent: int = 0
-    texts_acknowledged: int = 0
-    texts_refused: int = 0
-    nacks_sent: int = 0
-
-
-class _Text(bytes):
-    """The body of a deliver_sm that is a text from a phone; any other is a receipt."""
-
-
-class _Session(asyncio.Protocol):
-    """One connection."""
-
-    system_id: str | None = None  # set once bound
-    may_submit = False
-    may_receive = False
-    is_choked = False  # the peer does not read what we write
-    is_ending = False  # nothing more is read
-    unanswered = 0  # submit_sm
-
-    def __init__(self, smsc: "Simulator", number: int) -> None:
-        self._smsc = smsc
-        self.number = number
-        self._unconsumed = b""
-        self._unwritten: list[bytes] = []
-        self._sequence = 0
-        self.unacknowledged: dict[int, bytes] = {}  # deliver_sm bodies by sequence_number
-
-    # asyncio's side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(WRITE_HIGH_WATER_OCTETS, WRITE_LOW_WATER_OCTETS)
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
-        self._smsc._on_disconnect(self)
-
-    def pause_writing(self) -> None:
-        self.is_choked = True
-        self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        self.is_choked = False
-        self._transport.resume_reading()
-        self._smsc._send_waiting(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._unconsumed:
-            data = self._unconsumed + data
-        smsc = self._smsc
-        if smsc._record is not None:
-            smsc._note(self, "received", data)
-        at, broken = 0, False
-        other: bytes | None = b""
-        while other is not None and not self.is_ending:
-            submits, acknowledged, refused, other, at, broken = codec.walk(data, at)
-            if acknowledged:
-                smsc._on_acknowledged(self, acknowledged)
-            if refused:
-                smsc._on_refused(self, refused)
-            if submits:
-                self._on_submits(submits)
-            if other is not None:
-                self._on_other(other)
-        self._unconsumed = data[at:]
-        if broken and not self.is_ending:
-            smsc.counts.nacks_sent += 1
-            self.send(codec.encode(codec.GENERIC_NACK, 0, codec.ESME_RINVCMDLEN))
-            self.close()
-        smsc._settle()
-
-    # What comes in.
-
-    def _on_submits(self, submits: list[Submit]) -> None:
-        if self.may_submit:
-            self._smsc._on_submits(self, submits)
-            return
-        for submit in submits:
-            self._refuse_submit(submit.sequence, codec.ESME_RINVBNDSTS)
-
-    def _on_other(self, octets: bytes) -> None:
-        """Deal with any PDU that the walk does not."""
-        try:
-            pdu = codec.decode(octets)
-        except RemoteProtocolError:
-            self._on_cut_short(octets)
-            return
-        handle = _HANDLERS.get(pdu.command_id)
-        if handle is not None:
-            handle(self, pdu)
-        elif not pdu.command_id & codec.RESPONSE_BIT:
-            self._smsc.counts.nacks_sent += 1
-            self.send(codec.encode(codec.GENERIC_NACK, pdu.sequence, codec.ESME_RINVCMDID))
-
-    def _on_cut_short(self, octets: bytes) -> None:
-        """Refuse a request whose body cannot be read; its framing is sound, so we go on."""
-        _, command_id, _, sequence = codec.HEADER.unpack_from(octets)
-        if command_id == codec.SUBMIT_SM:
-            self._refuse_submit(sequence, codec.ESME_RINVCMDLEN)
-        elif not command_id & codec.RESPONSE_BIT:
-            response_id = command_id | codec.RESPONSE_BIT
-            self.send(codec.encode(response_id, sequence, codec.ESME_RINVCMDLEN))
-
-    def _on_bind(self, pdu: Pdu) -> None:
-        counts, fields = self._smsc.counts, pdu.fields
-        status = codec.ESME_RALYBND
-        if self.system_id is None:
-            status = self._smsc.behaviour.refuse_bind(fields["system_id"], fields["password"])
-        response_id = pdu.command_id | codec.RESPONSE_BIT
-        if status:
-            counts.binds_refused += 1
-            self.send(codec.encode(response_id, pdu.sequence, status))
-            return
-        system_id = self.system_id = fields["system_id"]
-        self.may_submit, self.may_receive = _BINDS[pdu.command_id]
-        answer = {"system_id": system_id, "tlvs": _SC_INTERFACE_VERSION}
-        self.send(codec.encode(response_id, pdu.sequence, **answer))
-        counts.binds += 1
-        counts.bound += 1
-        self._smsc._send_waiting(self)
-
-    def _on_enquire_link(self, pdu: Pdu) -> None:
-        self.send(codec.encode(codec.ENQUIRE_LINK_RESP, pdu.sequence))
-
-    def _on_unbind(self, pdu: Pdu) -> None:
-        self.send(codec.encode(codec.UNBIND_RESP, pdu.sequence))
-        self.close()
-
-    def _on_unbind_resp(self, pdu: Pdu) -> None:
-        self.close()
-
-    def _on_generic_nack(self, pdu: Pdu) -> None:
-        self._smsc._on_refused(self, [pdu.sequence])
-
-    # What goes out.
-
-    def send(self, *pdus: bytes) -> None:
-        """Keep whole PDUs for the write that ends this event."""
-        if not self._unwritten:
-            self._smsc._unwritten.append(self)
-        self._unwritten.extend(pdus)
-
-    def send_deliveries(self, bodies: list[bytes]) -> None:
-        """Send deliver_sm, and hold them until they are acknowledged."""
-        first = self._sequence + 1
-        if first + len(bodies) > codec.SEQUENCE_LIMIT:
-            first = 1
-        self._sequence = first + len(bodies) - 1
-        self.unacknowledged.update(enumerate(bodies, first))
-        self.send(codec.encode_deliveries(first, bodies))
-
-    def write(self) -> None:
-        """Write what was sent, in one piece."""
-        if not self._unwritten:
-            return
-        octets = b"".join(self._unwritten)
-        self._unwritten.clear()
-        if not self._transport.is_closing():
-            if self._smsc._record is not None:
-                self._smsc._note(self, "sent", octets)
-            self._transport.write(octets)
-
-    def _refuse_submit(self, sequence: int, status: int) -> None:
-        self._smsc.counts.submits += 1
-        self._smsc.counts.refused += 1
-        self.send(codec.encode_submit_resp(sequence, status, b""))
-
-    # How it ends.
-
-    def unbind(self) -> None:
-        """Ask the peer to go; a connection without a bind is closed at once."""
-        if self.system_id is None:
-            self.close()
-        elif not self.is_ending:
-            self._sequence += 1
-            self.send(codec.encode(codec.UNBIND, self._sequence))
-            self.write()
-
-    def close(self) -> None:
-        """Read no more, and close once everything is written."""
-        self._end()
-        self.write()
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._end()
-        self._transport.abort()
-
-    def _end(self) -> None:
-        self.is_ending = True
-        self.may_submit = self.may_receive = False
-
-
-_HANDLERS: dict[int, Callable[[_Session, Pdu], None]] = {
-    **dict.fromkeys(_BINDS, _Session._on_bind),
-    codec.ENQUIRE_LINK: _Session._on_enquire_link,
-    codec.UNBIND: _Session._on_unbind,
-    codec.UNBIND_RESP: _Session._on_unbind_resp,
-    codec.GENERIC_NACK: _Session._on_generic_nack,
-}
+_VENDOR_TLV_OCTETS = codec.encode_tlvs(VENDOR_TLV)
+_ASTRAY = ("receipt-other-bind", "receipt-early-other-bind")
 
 
 class _Answer(NamedTuple):
     """The responses of one batch of submit_sm, and the receipts that follow them."""
 
-    session: _Session
+    session: Session
     responses: list[bytes]
     receipts: list[bytes]
 
@@ -279,30 +56,20 @@ class _Answer(NamedTuple):
 class _Owed(NamedTuple):
     """Bodies of deliver_sm, and the session that they are meant for first."""
 
-    session: _Session
-    bodies: list[bytes]
+    session: Session
+    bodies: Sequence[bytes]
 
 
-class _DelayLine(Generic[_T]):
-    """What waits for one constant delay: first in is first out."""
+@dataclass(slots=True)
+class _Exchange:
+    """One submit_sm and all that answers it, on the way of faults and witnesses."""
 
-    def __init__(self, delay_s: float) -> None:
-        self.delay_s = delay_s
-        self._items: deque[tuple[float, _T]] = deque()
-
-    @property
-    def deadline(self) -> float | None:
-        """Monotonic seconds at which the first is due."""
-        return self._items[0][0] if self._items else None
-
-    def push(self, item: _T, now: float) -> None:
-        self._items.append((now + self.delay_s, item))
-
-    def take_due(self, now: float) -> list[_T]:
-        due = []
-        while self._items and self._items[0][0] <= now:
-            due.append(self._items.popleft()[1])
-        return due
+    session: Session
+    submit: Submit
+    decision: Decision
+    receipts: Sequence[bytes]
+    accepted: Accepted | None  # the witness's note
+    responses: list[bytes] = field(default_factory=list)
 
 
 class Simulator:
@@ -318,6 +85,7 @@ class Simulator:
         host: the address it listens at.
         port: the port, once it listens.
         counts: the live tally.
+        witness: who takes note, or None.
     """
 
     def __init__(
@@ -327,6 +95,8 @@ class Simulator:
         host: str = "127.0.0.1",
         port: int = 0,
         record: str | Path | TextIO | None = None,
+        witness: Witness | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Set up a simulator that does not listen yet.
 
@@ -336,21 +106,32 @@ class Simulator:
             port: 0 takes a free one.
             record: a file, or the path of one to append to, for a line about each PDU; it will hold
                 numbers and texts.
+            witness: takes note of what is accepted and told, in memory; it serves one simulator.
+            tls: of the server's side; None is plain TCP.
         """
         self.behaviour = behaviour or Behaviour()
         self.host = host
         self.port = port
         self.counts = Counts()
+        self.witness = witness
+        self.conduct = Conduct(self.behaviour)
+        self.is_bent = bool(self.behaviour.active_faults) or witness is not None
+        self._tls = tls
         self._decisions = Decisions(self.behaviour)
+        self._lead_s = self.behaviour.receipt_lead_s
+        self._goes_astray = any(map(self.conduct.has, _ASTRAY))
         self._receipts = ReceiptWriter(self.behaviour)
-        self._answering: _DelayLine[_Answer] = _DelayLine(self.behaviour.latency_s)
-        self._reporting: _DelayLine[_Owed] = _DelayLine(self.behaviour.receipt_delay_s)
-        self._retrying: _DelayLine[_Owed] = _DelayLine(self.behaviour.retry_delay_s)
+        self._answering: DelayLine[_Answer] = DelayLine(self.behaviour.latency_s)
+        self._reporting: DelayLine[_Owed] = DelayLine(self.behaviour.receipt_delay_s)
+        self._retrying: DelayLine[_Owed] = DelayLine(self.behaviour.retry_delay_s)
+        self._agenda = Agenda()
         self._timer: asyncio.TimerHandle | None = None
-        self._sessions: dict[_Session, None] = {}  # in the order of connecting
+        self._sessions: dict[Session, None] = {}  # in the order of connecting
         self._session_number = 0
-        self._unwritten: list[_Session] = []  # in the order of their first PDU of this event
+        self.unwritten: list[Session] = []  # in the order of their first PDU of this event
         self._waiting: dict[str | None, deque[bytes]] = {}  # by system_id; None is for anybody
+        self._late: dict[str, list[bytes]] = {}  # receipts that wait for a bind, by system_id
+        self._texts_written = 0
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._record_target = record
         self._record: Record | None = None
@@ -362,11 +143,13 @@ class Simulator:
         Raises:
             OperationError: the address cannot be listened at, or the record cannot be opened.
         """
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         if self._record_target is not None:
             self._record = Record(self._record_target)
         try:
-            self._server = await self._loop.create_server(self._connect, self.host, self.port)
+            self._server = await self.loop.create_server(
+                self._connect, self.host, self.port, ssl=self._tls
+            )
         except OSError as error:
             self._close_record()
             raise OperationError(
@@ -395,7 +178,13 @@ class Simulator:
         await self._server.wait_closed()
 
     def deliver(
-        self, source: str, destination: str, text: str, *, system_id: str | None = None
+        self,
+        source: str,
+        destination: str,
+        text: str,
+        *,
+        system_id: str | None = None,
+        long_text: str = "payload",
     ) -> None:
         """Send a text from a phone (SMPP 3.4 issue 1.2, 4.6.1), or keep it for the next bind.
 
@@ -404,12 +193,17 @@ class Simulator:
             destination: the number or short code that was written to.
             text: what was written; it goes as UCS2 unless ASCII and GSM 03.38 agree on all of it.
             system_id: whose it is; None is anybody's.
+            long_text: how a text that is longer than one SMS travels, one of `texts.LONG_TEXTS`.
 
         Raises:
             InputError: the text is longer than a deliver_sm can carry.
         """
-        self._send_owed(self._receiver(system_id), system_id, [_text(source, destination, text)])
-        self._settle()
+        self._texts_written += 1
+        bodies = write_text(
+            source, destination, text, long_text=long_text, reference=self._texts_written
+        )
+        self._send_owed(self._receiver(system_id), system_id, bodies)
+        self.settle()
 
     def drop_connections(self) -> None:
         """Abort every connection at once, without unbind; what is not written yet is lost."""
@@ -425,38 +219,66 @@ class Simulator:
 
     # What sessions tell.
 
-    def _connect(self) -> _Session:
+    @property
+    def is_recording(self) -> bool:
+        """Whether there is a record."""
+        return self._record is not None
+
+    def _connect(self) -> Session:
         self._session_number += 1
-        session = _Session(self, self._session_number)
+        session = Session(self, self._session_number)
         self._sessions[session] = None
         return session
 
-    def _on_disconnect(self, session: _Session) -> None:
+    def on_bound(self, session: Session, system_id: str, may: tuple[bool, bool]) -> None:
+        """Welcome a session that is bound, and make a note of what is to happen to it."""
+        if all(other.system_id != system_id for other in self._sessions):
+            self._decisions.on_first_bind()
+        session.system_id = system_id
+        session.may_submit, session.may_receive = may
+        conduct, now = self.conduct, self.loop.time()
+        self._waiting.setdefault(system_id, deque()).extend(self._late.pop(system_id, ()))
+        glued = conduct.glued_to_bind()
+        if glued and session.may_receive and not self._has_waiting(system_id):
+            self._send_deliveries(session, glued)
+        self.send_waiting(session)
+        if conduct.unbind_after_s is not None:
+            self._note_action(now + conduct.unbind_after_s, partial(self._unbind, session))
+        if conduct.enquire_every_s is not None:
+            self._note_action(now + conduct.enquire_every_s, partial(self._enquire, session))
+
+    def on_disconnect(self, session: Session) -> None:
+        """Keep what a session had not acknowledged, and give it to another that is bound."""
         del self._sessions[session]
         if session.system_id is not None:
             self.counts.bound -= 1
+            if not session.has_unbound:
+                self.conduct.on_lost(session.system_id, self.loop.time())
             if session.unacknowledged:
                 waiting = self._waiting.setdefault(session.system_id, deque())
                 waiting.extendleft(reversed(session.unacknowledged.values()))
                 receiver = self._receiver(session.system_id)
                 if receiver is not None:
-                    self._send_waiting(receiver)
-        self._settle()
+                    self.send_waiting(receiver)
+        self.settle()
 
-    def _on_submits(self, session: _Session, submits: list[Submit]) -> None:
+    def on_submits(self, session: Session, submits: list[Submit]) -> None:
         """Answer the submit_sm of one read, as `Decisions` decides, at once or when it is time."""
         assert session.system_id is not None
-        now = self._loop.time()
+        now = self.loop.time()
         decisions = self._decisions.on_submit_batch(
             session.system_id, submits, unanswered=session.unanswered, now=now
         )
+        self._count_decisions(decisions)
+        if self.is_bent:
+            self._on_bent_submits(session, submits, decisions, now)
+            return
         encode = codec.encode_submit_resp
         responses = [
             encode(submit[0], decision[0], decision[1])
             for submit, decision in zip(submits, decisions, strict=True)
         ]
         receipts = self._receipts.write(submits, decisions, time.time())
-        self._count_decisions(decisions)
         session.unanswered += len(responses)
         answer = _Answer(session, responses, receipts)
         if self._answering.delay_s:
@@ -465,18 +287,25 @@ class Simulator:
         else:
             self._answer(answer, now)
 
-    def _on_acknowledged(self, session: _Session, sequences: list[int]) -> None:
-        receipts, texts = _count_kinds(_strike_off(session, sequences))
+    def on_acknowledged(self, session: Session, sequences: list[int]) -> None:
+        """Strike off what a session has taken."""
+        bodies = _strike_off(session, sequences)
+        if self.witness is not None:
+            for body in bodies:
+                if isinstance(body, Receipt) and body.told is not None:
+                    body.told.acknowledged_at = self.loop.time()
+        receipts, texts = _count_kinds(bodies)
         self.counts.receipts_acknowledged += receipts
         self.counts.texts_acknowledged += texts
 
-    def _on_refused(self, session: _Session, sequences: list[int]) -> None:
+    def on_refused(self, session: Session, sequences: list[int]) -> None:
+        """Send again, later, what a session would not take."""
         bodies = _strike_off(session, sequences)
         if bodies:
             receipts, texts = _count_kinds(bodies)
             self.counts.receipts_refused += receipts
             self.counts.texts_refused += texts
-            self._retrying.push(_Owed(session, bodies), self._loop.time())
+            self._retrying.push(_Owed(session, bodies), self.loop.time())
             self._arm()
 
     # What goes out, and to whom.
@@ -498,10 +327,12 @@ class Simulator:
     def _send_home(self, owed: _Owed) -> None:
         session, bodies = owed
         receiver = session if session.may_receive else self._receiver(session.system_id)
+        if self._goes_astray:
+            receiver = self._receiver(session.system_id, other_than=session) or receiver
         self._send_owed(receiver, session.system_id, bodies)
 
     def _send_owed(
-        self, receiver: _Session | None, system_id: str | None, bodies: list[bytes]
+        self, receiver: Session | None, system_id: str | None, bodies: Sequence[bytes]
     ) -> None:
         if not bodies:
             return
@@ -510,7 +341,7 @@ class Simulator:
         else:
             self._send_deliveries(receiver, bodies)
 
-    def _send_waiting(self, session: _Session) -> None:
+    def send_waiting(self, session: Session) -> None:
         """Send what waits for a session, as long as its peer reads."""
         for system_id in (session.system_id, None):
             waiting = self._waiting.get(system_id)
@@ -519,37 +350,153 @@ class Simulator:
                 self._send_deliveries(session, [waiting.popleft() for _ in range(chunk)])
                 session.write()
 
-    def _send_deliveries(self, session: _Session, bodies: list[bytes]) -> None:
+    def _send_deliveries(self, session: Session, bodies: Sequence[bytes]) -> None:
         session.send_deliveries(bodies)
+        if self.witness is not None:
+            self._note_told(session, bodies)
         receipts, texts = _count_kinds(bodies)
         self.counts.receipts_sent += receipts
         self.counts.texts_sent += texts
 
-    def _receiver(self, system_id: str | None) -> _Session | None:
+    def _receiver(self, system_id: str | None, other_than: Session | None = None) -> Session | None:
         """Return the first session that may receive, of one system_id or of any."""
         for session in self._sessions:
-            if session.may_receive and system_id in (None, session.system_id):
+            may_receive = session.may_receive and session is not other_than
+            if may_receive and system_id in (None, session.system_id):
                 return session
         return None
 
+    def _has_waiting(self, system_id: str) -> bool:
+        return bool(self._waiting.get(system_id) or self._waiting.get(None))
+
     def _count_decisions(self, decisions: list[Decision]) -> None:
         counts = self.counts
-        outcomes = [outcome for status, _, _, outcome, _ in decisions if not status]
-        throttled = len(decisions) - len(outcomes)
+        outcomes = [decision[3] for decision in decisions if not decision[0]]
         counts.submits += len(decisions)
         counts.accepted += len(outcomes)
         counts.outcomes.update(outcomes)
-        if throttled:
+        if len(outcomes) < len(decisions):
+            throttled = sum(decision.status == codec.ESME_RTHROTTLED for decision in decisions)
             counts.throttled += throttled
+            counts.refused += len(decisions) - len(outcomes) - throttled
             counts.window_violations += sum(decision.breaks_window for decision in decisions)
+
+    # What goes wrong, and what a witness sees.
+
+    def _on_bent_submits(
+        self, session: Session, submits: list[Submit], decisions: list[Decision], now: float
+    ) -> None:
+        """Answer the submit_sm of one read one by one, each in its own time."""
+        assert session.system_id is not None
+        account, number = session.system_id, session.number
+        witness, conduct, wall_s = self.witness, self.conduct, time.time()
+        session.unanswered += len(submits)
+        unanswered = session.unanswered
+        if witness is not None:
+            witness.on_submits(account, number, len(submits), unanswered, now)
+        for position, (submit, decision) in enumerate(
+            zip(submits, decisions, strict=True), unanswered - len(submits) + 1
+        ):
+            accepted = None
+            if witness is not None and not decision.status:
+                accepted = witness.on_accepted(
+                    account, number, submit, decision.message_id, decision.outcome, now
+                )
+            receipts = self._receipts.write_bent(submit, decision, wall_s)
+            for receipt in receipts:
+                receipt.accepted = accepted
+            exchange = _Exchange(session, submit, decision, receipts, accepted)
+            delay_s = conduct.answer_delay_s(position)
+            if not delay_s:
+                self._begin_answer(exchange)
+                continue
+            due = now + delay_s
+            if conduct.answers_in_order:
+                due = session.answers_due = max(due, session.answers_due)
+            self._note_action(due, partial(self._begin_answer, exchange))
+
+    def _begin_answer(self, exchange: _Exchange) -> None:
+        if self._lead_s is None:
+            self._finish_answer(exchange)
+            return
+        self._send_home(_Owed(exchange.session, exchange.receipts))
+        if self._lead_s:
+            due = self.loop.time() + self._lead_s
+            self._note_action(due, partial(self._finish_answer, exchange))
+        else:
+            self._finish_answer(exchange)
+
+    def _finish_answer(self, exchange: _Exchange) -> None:
+        session, submit, decision = exchange.session, exchange.submit, exchange.decision
+        session.unanswered -= 1
+        if decision.answer:
+            exchange.responses.append(self._encode_answer(submit.sequence, decision))
+            session.send(*exchange.responses)
+            if exchange.accepted is not None and not session.is_ending:
+                exchange.accepted.answered_at = self.loop.time()
+        else:
+            self.counts.withheld += 1
+        if self._lead_s is None and exchange.receipts:
+            self._report(session, exchange.receipts)
+        for beside in self.conduct.on_answer(submit, decision, exchange.responses):
+            session.send(*beside.pdus)
+            self._send_home(_Owed(session, beside.texts))
+            if beside.last and not session.is_ending:
+                session.fall_silent(beside.last)
+                self._note_action(self.loop.time() + SILENCE_S, session.abort)
+
+    def _encode_answer(self, sequence: int, decision: Decision) -> bytes:
+        """Encode the response to a submit_sm, as no table has it."""
+        status, message_id = decision.status, decision.message_id
+        if decision.answer == "generic_nack":
+            self.counts.nacks_sent += 1
+            return codec.encode(codec.GENERIC_NACK, sequence, status)
+        if status and not message_id:
+            return codec.encode_submit_resp(sequence, status, b"")
+        body = message_id + b"\0"
+        if self.conduct.has("unknown-tlvs"):
+            body += _VENDOR_TLV_OCTETS
+        length = codec.HEADER_OCTETS + len(body)
+        return codec.HEADER.pack(length, codec.SUBMIT_SM_RESP, status, sequence) + body
+
+    def _report(self, session: Session, receipts: Sequence[bytes]) -> None:
+        """Send receipts after their response, or when it is time."""
+        owed = _Owed(session, receipts)
+        if self.conduct.has("receipt-late"):
+            assert session.system_id is not None
+            self._late.setdefault(session.system_id, []).extend(receipts)
+        elif self._reporting.delay_s:
+            self._reporting.push(owed, self.loop.time())
+            self._arm()
+        else:
+            self._send_home(owed)
+
+    def _note_told(self, session: Session, bodies: Sequence[bytes]) -> None:
+        for body in bodies:
+            if isinstance(body, Receipt) and body.accepted is not None:
+                body.told = Told(body.word, session.number, self.loop.time())
+                body.accepted.receipts.append(body.told)
+
+    def _unbind(self, session: Session) -> None:
+        if not session.is_ending:
+            session.unbind()
+            self._note_action(self.loop.time() + UNBIND_TIMEOUT_S, session.abort)
+
+    def _enquire(self, session: Session) -> None:
+        period_s = self.conduct.enquire_every_s
+        assert period_s is not None
+        if not session.is_ending:
+            self.counts.enquire_links_sent += 1
+            session.send_request(codec.ENQUIRE_LINK)
+            self._note_action(self.loop.time() + period_s, partial(self._enquire, session))
 
     # Events and time.
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """End an event: write what it made ready, wake who waited for it."""
-        for session in self._unwritten:
+        for session in self.unwritten:
             session.write()
-        self._unwritten.clear()
+        self.unwritten.clear()
         for condition, future in self._waiters:
             if not future.done() and condition():
                 future.set_result(None)
@@ -557,7 +504,7 @@ class Simulator:
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         if condition():
             return
-        waiter = (condition, self._loop.create_future())
+        waiter = (condition, self.loop.create_future())
         self._waiters.append(waiter)
         try:
             await waiter[1]
@@ -566,7 +513,7 @@ class Simulator:
 
     def _arm(self) -> None:
         """Set the timer to the first deadline."""
-        lines = (self._answering, self._reporting, self._retrying)
+        lines = (self._answering, self._reporting, self._retrying, self._agenda)
         deadlines = [line.deadline for line in lines if line.deadline is not None]
         if not deadlines:
             return
@@ -575,28 +522,35 @@ class Simulator:
             if self._timer.when() <= first:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(first, self._on_timer, first)
+        self._timer = self.loop.call_at(first, self._on_timer, first)
+
+    def _note_action(self, at: float, action: Callable[[], None]) -> None:
+        self._agenda.note(at, action)
+        self._arm()
 
     def _on_timer(self, deadline: float) -> None:
         self._timer = None
-        now = max(deadline, self._loop.time())  # a timer may fire a clock's tick early
+        now = max(deadline, self.loop.time())  # a timer may fire a clock's tick early
         for answer in self._answering.take_due(now):
             self._answer(answer, now)
+        for action in self._agenda.take_due(now):
+            action()
         for line in (self._reporting, self._retrying):
             for owed in line.take_due(now):
                 self._send_home(owed)
         self._arm()
-        self._settle()
+        self.settle()
 
     # The record.
 
-    def _note(self, session: _Session, direction: Direction, octets: bytes) -> None:
+    def note(self, session: Session, direction: Direction, octets: bytes) -> None:
+        """Put whole PDUs on record."""
         assert self._record is not None
         self._record.note(
-            session.number, direction, octets, at=self._loop.time(), wall_s=time.time()
+            session.number, direction, octets, at=self.loop.time(), wall_s=time.time()
         )
         if self._record_timer is None:
-            self._record_timer = self._loop.call_later(RECORD_PERIOD_S, self._flush_record)
+            self._record_timer = self.loop.call_later(RECORD_PERIOD_S, self._flush_record)
 
     def _flush_record(self) -> None:
         self._record_timer = None
@@ -612,57 +566,13 @@ class Simulator:
             self._record = None
 
 
-def _strike_off(session: _Session, sequences: list[int]) -> list[bytes]:
+def _strike_off(session: Session, sequences: list[int]) -> list[bytes]:
     """Take what was answered from what a session holds; return it, without answers to nothing."""
     take = session.unacknowledged.pop
     return [body for body in [take(sequence, None) for sequence in sequences] if body is not None]
 
 
-def _count_kinds(bodies: list[bytes]) -> tuple[int, int]:
+def _count_kinds(bodies: Sequence[bytes]) -> tuple[int, int]:
     """Return how many of them are receipts, and how many texts."""
-    texts = sum([type(body) is _Text for body in bodies])
+    texts = sum([type(body) is Text for body in bodies])
     return len(bodies) - texts, texts
-
-
-# Characters with the same code in ASCII and in the GSM default alphabet (3GPP TS 23.038, 6.2.1).
-_COMMON_CHARACTERS = frozenset(
-    "\n\r !\"#%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-)
-
-
-def _text(source: str, destination: str, text: str) -> _Text:
-    """Write the body of a deliver_sm that carries a text from a phone."""
-    if _COMMON_CHARACTERS.issuperset(text):
-        octets, data_coding = text.encode("ascii"), codec.DATA_CODING_DEFAULT
-    else:
-        octets, data_coding = text.encode("utf-16-be"), codec.DATA_CODING_UCS2
-    if len(octets) > codec.PAYLOAD_OCTETS_LIMIT:
-        raise InputError(f"The text has {len(octets)} octets: a deliver_sm carries 64,000.")
-    fits = len(octets) <= codec.SHORT_MESSAGE_OCTETS_LIMIT
-    source_ton, source_npi, source_addr = _numbering(source)
-    dest_ton, dest_npi, destination_addr = _numbering(destination)
-    return _Text(
-        codec.encode_body(
-            codec.DELIVER_SM,
-            source_addr_ton=source_ton,
-            source_addr_npi=source_npi,
-            source_addr=source_addr,
-            dest_addr_ton=dest_ton,
-            dest_addr_npi=dest_npi,
-            destination_addr=destination_addr,
-            data_coding=data_coding,
-            short_message=octets if fits else b"",
-            tlvs={} if fits else {codec.TLV_MESSAGE_PAYLOAD: octets},
-        )
-    )
-
-
-def _numbering(address: str) -> tuple[int, int, str]:
-    """Return ton, npi and the address (5.2.5, 5.2.6): a name, a short code, or a number."""
-    digits = address.removeprefix("+")
-    if not digits.isdecimal():
-        return 5, 0, address
-    return (3, 0, digits) if len(digits) <= _SHORT_CODE_DIGITS else (1, 1, digits)
-
-
-_SHORT_CODE_DIGITS = 6

@@ -33,12 +33,20 @@ DELIVER_SM_RESP = 0x80000005
 
 ESM_CLASS_UDHI = 0x40  # 5.2.12: short_message begins with a user data header
 
+MESSAGE_PAYLOAD = 0x0424  # 5.3.2.32
+SAR_MSG_REF_NUM = 0x020C  # 5.3.2.22
+SAR_TOTAL_SEGMENTS = 0x020E  # 5.3.2.23
+SAR_SEGMENT_SEQNUM = 0x020F  # 5.3.2.24
+
 _TLV = struct.Struct(">HH")
+_SAR = struct.Struct(">HHHHHBHHB")  # the three sar_ TLVs
+_BYTE = struct.Struct(">B")
+_SHORT = struct.Struct(">H")
 _NUL = b"\0"
 
 
 class Delivery(NamedTuple):
-    """One deliver_sm: a receipt or a text from a phone; `tlvs` maps tag to value."""
+    """One deliver_sm or data_sm: a receipt or a text from a phone; `tlvs` maps tag to value."""
 
     sequence: int
     source: str
@@ -134,6 +142,34 @@ def parse_delivery(sequence: int, body: bytes) -> Delivery:
     return Delivery(sequence, source, destination, esm_class, data_coding, body[at:end], tlvs)
 
 
+def parse_data(sequence: int, body: bytes) -> Delivery:
+    """Take a data_sm apart (SMPP 3.4 issue 1.2, 4.7.1); its message_payload is the short_message.
+
+    Args:
+        sequence: its sequence_number.
+        body: what follows the header.
+
+    Raises:
+        RemoteProtocolError: the body is cut short.
+    """
+    fields = body.split(_NUL, 1)  # service_type
+    if len(fields) == 2 and len(fields[1]) > 2:
+        source, found_source, rest = fields[1][2:].partition(_NUL)
+        destination, found, rest = rest[2:].partition(_NUL)
+        if found_source and found and len(rest) >= 3:
+            tlvs = parse_tlvs(rest[3:])  # esm_class, registered_delivery, data_coding
+            return Delivery(
+                sequence,
+                source.decode("latin-1"),
+                destination.decode("latin-1"),
+                rest[0],
+                rest[2],
+                tlvs.get(MESSAGE_PAYLOAD, b""),
+                tlvs,
+            )
+    raise RemoteProtocolError("a data_sm is cut short")
+
+
 def parse_tlvs(octets: bytes) -> dict[int, bytes]:
     """Read optional parameters (SMPP 3.4 issue 1.2, 5.3); one that is cut short ends the reading.
 
@@ -166,22 +202,32 @@ class Addresses(NamedTuple):
 
 
 class Concatenation(NamedTuple):
-    """Which segment of a long text: 1 to `total` (3GPP TS 23.040, 9.2.3.24.1)."""
+    """Which segment of a long text, 1 to `total`, and how that is told: `udh` or `sar`.
+
+    A user data header has a reference of one octet (3GPP TS 23.040, 9.2.3.24.1), so that 153
+    septets or 67 UTF-16 units fit beside it: beside one of two octets only 152 or 66 do. The sar_
+    TLVs have one of two octets (SMPP 3.4 issue 1.2, 5.3.2.22 to 5.3.2.24).
+    """
 
     number: int
     total: int
+    method: str = "udh"
 
 
 class SubmitTemplate:
     """A submit_sm with everything but its sequence number, destination and reference.
 
     smpplib renders it once for a job (or once for a message, where the text is personal); `encode`
-    splices the rest. A segment of a long text carries a 6-octet user data header with an 8-bit
-    reference, so that 153 septets or 67 UTF-16 units fit beside it: with a 16-bit reference only
-    152 or 66 do.
+    splices the rest.
     """
 
-    __slots__ = ("_after_destination", "_after_reference", "_before_destination", "_octets")
+    __slots__ = (
+        "_after_destination",
+        "_after_reference",
+        "_before_destination",
+        "_octets",
+        "_pack_reference",
+    )
 
     def __init__(
         self,
@@ -191,18 +237,33 @@ class SubmitTemplate:
         data_coding: int,
         registered_delivery: int,
         concatenation: Concatenation | None = None,
+        as_payload: bool = False,
+        validity_period: str = "",
     ) -> None:
         """Render the template.
 
         Args:
             addresses: the sender and the numbering of both sides.
-            user_data: the segment's octets, without user data header, 254 at most with it.
+            user_data: the segment's octets, without user data header, 254 at most with it; 64 KiB
+                at most as payload.
             data_coding: SMPP 3.4 issue 1.2, 5.2.19.
             registered_delivery: 1 asks for a receipt, 0 does not (5.2.17).
             concatenation: which segment of how many; None for a text of one segment.
+            as_payload: carry the text in message_payload, whole (5.3.2.32).
+            validity_period: 16 characters (7.1.1), or none for the SMSC's own.
         """
-        header = b"" if concatenation is None else _udh(concatenation)
-        short_message = header + user_data
+        header, tlvs = b"", b""
+        if concatenation is not None and concatenation.method == "udh":
+            header = bytes((5, 0, 3, 0, concatenation.total, concatenation.number))
+        elif concatenation is not None:
+            tlvs = _SAR.pack(
+                SAR_MSG_REF_NUM, 2, 0,
+                SAR_TOTAL_SEGMENTS, 1, concatenation.total,
+                SAR_SEGMENT_SEQNUM, 1, concatenation.number,
+            )  # fmt: skip
+        if as_payload:
+            tlvs = _TLV.pack(MESSAGE_PAYLOAD, len(user_data)) + user_data
+        short_message = b"" if as_payload else header + user_data
         stand_in = "0"
         rendered = encode(
             "submit_sm",
@@ -214,21 +275,26 @@ class SubmitTemplate:
             dest_addr_npi=addresses.dest_npi,
             destination_addr=stand_in,
             esm_class=ESM_CLASS_UDHI if header else 0,
+            validity_period=validity_period,
             registered_delivery=registered_delivery,
             data_coding=data_coding,
             short_message=short_message,
         )
         # service_type is empty: its NUL, two octets, the sender and its NUL, two octets.
         destination_at = HEADER_OCTETS + 3 + len(addresses.source) + 1 + 2
-        tail = rendered[destination_at + len(stand_in) :]
-        self._octets = len(rendered) - len(stand_in)
+        tail = rendered[destination_at + len(stand_in) :] + tlvs
+        self._octets = destination_at + len(tail)
         self._before_destination = rendered[HEADER_OCTETS:destination_at]
         self._after_destination = tail
         self._after_reference: bytes | None = None
-        if header:
-            reference_at = len(tail) - len(short_message) + _REFERENCE_AT
+        self._pack_reference = _BYTE
+        if concatenation is not None:
+            self._pack_reference = _BYTE if header else _SHORT
+            # Three octets into the user data header; or behind the tag and length of the first TLV.
+            behind = len(user_data) + len(header) - 3 if header else len(tlvs) - _TLV.size
+            reference_at = len(tail) - behind
             self._after_destination = tail[:reference_at]
-            self._after_reference = tail[reference_at + 1 :]
+            self._after_reference = tail[reference_at + self._pack_reference.size :]
 
     def encode(self, sequence: int, destination: str, reference: int) -> bytes:
         """Splice one submit_sm (0.6 µs).
@@ -251,15 +317,7 @@ class SubmitTemplate:
         )
         if self._after_reference is None:
             return pdu
-        return b"%b%c%b" % (pdu, reference, self._after_reference)
-
-
-_REFERENCE_AT = 3  # octets into the user data header
-
-
-def _udh(concatenation: Concatenation) -> bytes:
-    """Return a concatenation header whose reference is 0 (3GPP TS 23.040, 9.2.3.24.1)."""
-    return bytes((5, 0, 3, 0, concatenation.total, concatenation.number))
+        return b"%b%b%b" % (pdu, self._pack_reference.pack(reference), self._after_reference)
 
 
 def encode_delivery_responses(answers: list[tuple[int, int]]) -> bytes:

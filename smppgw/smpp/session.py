@@ -9,9 +9,14 @@ The window: a slot is taken when a submit_sm is encoded and is free again when `
 its outcome is on disk, not when the answer is read. A request without answer keeps its slot after
 its time-out, since the SMSC may still hold it (I7): it is told once as overdue, and a late answer
 is told like any other. When every slot is overdue the session ends, which is the only way to get
-the window back.
+the window back. The time-out follows the measured latency, so that a slow SMSC is not taken for a
+silent one; and what is overdue halves the window that is used, which then grows back by one for
+each window of answers in time.
 
-Whatever ends a session, `lost` then holds the requests whose outcome nobody will ever tell.
+When the SMSC unbinds, nothing more is submitted, but its unbind is answered only once it has
+answered us and we it, or after a while: the daily unbind of an operator leaves nothing in doubt.
+
+Whatever ends a session, `lose` hands back the requests whose outcome nobody will ever tell.
 
 Source: SMPP 3.4 issue 1.2, sections 2.2 (states), 2.9 (windowing by outstanding requests), 7.2
 (timers).
@@ -27,6 +32,9 @@ from smppgw.smpp import pdu
 from smppgw.smpp.pdu import Delivery, SubmitTemplate
 
 INTERFACE_VERSION = 0x34
+LATENCIES_TO_WAIT = 4  # an answer is overdue after so many smoothed latencies, or more
+LEAVE_S = 2.0  # how long the SMSC's unbind waits for the answers that are still owed
+_SMOOTHING = 8  # a latency counts for an eighth of the smoothed one (RFC 6298, 2.3)
 _RX_R_APPN = 0x66  # deliver_sm_resp for a body that nobody can read: do not send it again
 _INVALID_COMMAND_ID = 0x03
 
@@ -38,6 +46,7 @@ class State(Enum):
     BINDING = "binding"  # bind sent
     BOUND = "bound"  # the bind was accepted
     UNBINDING = "unbinding"  # unbind sent; answers still come in
+    LEAVING = "leaving"  # unbind received, not answered yet; answers still come in
     CLOSED = "closed"  # no octet may be written any more
 
 
@@ -49,6 +58,7 @@ class Trigger(Enum):
     REFUSE = "bind refused"
     UNBIND = "unbind sent"
     PEER_UNBIND = "unbind received"
+    LEAVE = "unbind answered"
     UNBIND_RESP = "unbind_resp received"
     TIME_OUT = "time-out"
     BROKEN = "framing broken"
@@ -61,30 +71,35 @@ TRANSITIONS: dict[tuple[State, Trigger], State] = {
     (State.BINDING, Trigger.REFUSE): State.CLOSED,
     (State.BOUND, Trigger.UNBIND): State.UNBINDING,
     (State.UNBINDING, Trigger.UNBIND_RESP): State.CLOSED,
-    (State.BINDING, Trigger.PEER_UNBIND): State.CLOSED,
-    (State.BOUND, Trigger.PEER_UNBIND): State.CLOSED,
-    (State.UNBINDING, Trigger.PEER_UNBIND): State.CLOSED,
+    (State.BOUND, Trigger.PEER_UNBIND): State.LEAVING,
+    (State.UNBINDING, Trigger.PEER_UNBIND): State.LEAVING,
+    (State.BINDING, Trigger.LEAVE): State.CLOSED,
+    (State.LEAVING, Trigger.LEAVE): State.CLOSED,
     (State.BINDING, Trigger.TIME_OUT): State.CLOSED,
     (State.BOUND, Trigger.TIME_OUT): State.CLOSED,
     (State.UNBINDING, Trigger.TIME_OUT): State.CLOSED,
+    (State.LEAVING, Trigger.UNBIND_RESP): State.CLOSED,
     (State.OPEN, Trigger.BROKEN): State.CLOSED,
     (State.BINDING, Trigger.BROKEN): State.CLOSED,
     (State.BOUND, Trigger.BROKEN): State.CLOSED,
     (State.UNBINDING, Trigger.BROKEN): State.CLOSED,
+    (State.LEAVING, Trigger.BROKEN): State.CLOSED,
     (State.OPEN, Trigger.LOST): State.CLOSED,
     (State.BINDING, Trigger.LOST): State.CLOSED,
     (State.BOUND, Trigger.LOST): State.CLOSED,
     (State.UNBINDING, Trigger.LOST): State.CLOSED,
+    (State.LEAVING, Trigger.LOST): State.CLOSED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """What a bind_transceiver asks for (SMPP 3.4 issue 1.2, 4.1.5); the password never shows."""
+    """What a bind asks for (SMPP 3.4 issue 1.2, 4.1); the password never shows."""
 
     system_id: str
     password: str = field(repr=False)
     system_type: str = ""
+    kind: str = "transceiver"  # or transmitter, receiver
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ class Timers:
     """The waits of a session, in seconds (SMPP 3.4 issue 1.2, 7.2)."""
 
     enquire_link_s: float  # silence of the SMSC after which we ask whether it is there
-    response_timeout_s: float  # longest wait for any answer
+    response_timeout_s: float  # wait for an answer, longer only where latency is
 
 
 class Submit(NamedTuple):
@@ -149,27 +164,32 @@ class Received:
 
 
 class Session:
-    """One session from connection to end, as the transceiver of an account."""
+    """One session from connection to end."""
 
     def __init__(self, bind: Bind, timers: Timers, window: int) -> None:
         """Make a session for a connection that has just been opened.
 
         Args:
-            bind: the credentials.
+            bind: the kind of session and the credentials.
             timers: the waits, seconds.
-            window: how many submit_sm may be unanswered.
+            window: how many submit_sm may be unanswered; a receiver sends none.
         """
         self.state = State.OPEN
         self._bind = bind
         self._timers = timers
-        self._window = window
+        self._window = 0 if bind.kind == "receiver" else window
+        self._used = float(self._window)  # as much of the window as the SMSC keeps up with
+        self._latency_s = 0.0  # smoothed
         self._sequence = 0
         self._buffer = b""
         self._requests: dict[int, Request] = {}  # in order of sending, so the oldest is the first
         self._overdue: dict[int, Request] = {}
         self._unsettled = 0  # answered, not yet on disk
+        self._owed = 0  # deliver_sm told, not yet acknowledged
+        self._data_sm: set[int] = set()  # those of them that are data_sm
         self._heard = 0.0  # when the SMSC last said anything
         self._control: dict[int, float] = {}  # our bind, enquire_link, unbind: sequence → deadline
+        self._leave: tuple[int, float] | None = None  # the SMSC's unbind and when it is answered
 
     # What may be asked
 
@@ -179,11 +199,17 @@ class Session:
         return self.state is State.CLOSED
 
     @property
+    def window(self) -> int:
+        """How much of the window is used: all of it, unless answers came late."""
+        return int(self._used)
+
+    @property
     def free_slots(self) -> int:
         """How many submit_sm may be sent now."""
         if self.state is not State.BOUND:
             return 0
-        return self._window - len(self._requests) - len(self._overdue) - self._unsettled
+        unanswered = len(self._requests) + self._unsettled
+        return max(0, min(self._window - len(self._overdue), int(self._used)) - unanswered)
 
     @property
     def outstanding(self) -> int:
@@ -196,14 +222,21 @@ class Session:
         return not self._requests and not self._overdue and not self._unsettled
 
     @property
+    def response_timeout_s(self) -> float:
+        """How long an answer to a submit_sm may take, by what answers have taken."""
+        return max(self._timers.response_timeout_s, LATENCIES_TO_WAIT * self._latency_s)
+
+    @property
     def deadline(self) -> float | None:
-        """When `tick` must be called at the latest; None once closed."""
+        """When `tick` must be called at the latest; None where there is no bind to keep."""
         if self.state in (State.OPEN, State.CLOSED):
             return None
         deadlines = list(self._control.values())
+        if self._leave is not None:
+            deadlines.append(self._leave[1])
         if self._requests:
             oldest = next(iter(self._requests.values()))
-            deadlines.append(oldest.sent + self._timers.response_timeout_s)
+            deadlines.append(oldest.sent + self.response_timeout_s)
         if self.state is State.BOUND and not self._control:
             deadlines.append(self._heard + self._timers.enquire_link_s)
         return min(deadlines)
@@ -215,7 +248,7 @@ class Session:
         self._move(Trigger.BIND)
         self._heard = now
         return self._ask(
-            "bind_transceiver",
+            f"bind_{self._bind.kind}",
             now,
             system_id=self._bind.system_id,
             password=self._bind.password,
@@ -253,7 +286,7 @@ class Session:
         self._unsettled -= outcomes
 
     def acknowledge(self, answers: list[tuple[int, int]]) -> bytes:
-        """Answer deliver_sm whose content is on disk.
+        """Answer deliver_sm whose content is on disk (0.3 µs each).
 
         Args:
             answers: (sequence_number, command_status) of each.
@@ -261,9 +294,17 @@ class Session:
         Returns:
             The octets to write; none once the session has ended.
         """
+        self._owed -= len(answers)
         if self.closed:
             return b""
-        return pdu.encode_delivery_responses(answers)
+        octets = b""
+        if self._data_sm:
+            rare = [answer for answer in answers if answer[0] in self._data_sm]
+            answers = [answer for answer in answers if answer[0] not in self._data_sm]
+            for sequence, status in rare:
+                self._data_sm.discard(sequence)
+                octets += pdu.encode("data_sm_resp", sequence, status, message_id="")
+        return octets + pdu.encode_delivery_responses(answers)
 
     def unbind(self, now: float) -> bytes:
         """Ask for the end; returns the octets to write, none where there is no bind to undo."""
@@ -286,6 +327,7 @@ class Session:
         self._overdue.clear()
         self._requests.clear()
         self._control.clear()
+        self._leave = None
         return lost
 
     # What happens to it
@@ -327,7 +369,9 @@ class Session:
         if walk.broken is not None and not self.closed:
             self._buffer = b""
             self._end(Trigger.BROKEN, f"command_length {walk.broken} cannot be", received)
+        self._measure(received, now)
         self._unsettled += len(received.answers) + len(received.late)
+        self._owed += len(received.deliveries)
         received.write = b"".join(writes)
         return received
 
@@ -336,21 +380,29 @@ class Session:
         received = Received()
         if self.state in (State.OPEN, State.CLOSED):
             return received
-        timeout_s = self._timers.response_timeout_s
+        timeout_s = self.response_timeout_s
         while self._requests:
             sequence, oldest = next(iter(self._requests.items()))
             if now < oldest.sent + timeout_s:
                 break
             self._overdue[sequence] = self._requests.pop(sequence)
             received.overdue.append(oldest)
+        if received.overdue:
+            self._used = max(1.0, self._used / 2)
         if any(now >= deadline for deadline in self._control.values()):
             what = {State.BINDING: "bind", State.UNBINDING: "unbind"}
             self._end(
                 Trigger.TIME_OUT,
-                f"no answer to {what.get(self.state, 'enquire_link')} within {timeout_s:g} s",
+                f"no answer to {what.get(self.state, 'enquire_link')} within"
+                f" {self._timers.response_timeout_s:g} s",
                 received,
             )
-        elif len(self._overdue) >= self._window:
+        elif self._leave is not None:
+            done = self.idle and not self._owed
+            if done or now >= self._leave[1]:
+                received.write = pdu.encode("unbind_resp", self._leave[0])
+                self._end(Trigger.LEAVE, "the SMSC unbound", received)
+        elif self._overdue and len(self._overdue) >= self._window:
             self._end(
                 Trigger.TIME_OUT,
                 f"no answer to any of {self._window} submit_sm within {timeout_s:g} s",
@@ -374,24 +426,57 @@ class Session:
         if other.command_id == pdu.GENERIC_NACK:
             return self._take_nack(other, received)
         match other.command:
-            case "bind_transceiver_resp":
+            case "bind_transceiver_resp" | "bind_transmitter_resp" | "bind_receiver_resp":
                 if self._control.pop(other.sequence, None) is not None:
                     self._take_bind_answer(other.status, received)
             case "enquire_link":
                 return pdu.encode("enquire_link_resp", other.sequence)
             case "enquire_link_resp":
                 self._control.pop(other.sequence, None)
+            case "data_sm":
+                return self._take_data(octets, other.sequence, received)
             case "unbind":
-                self._end(Trigger.PEER_UNBIND, "the SMSC unbound", received)
-                return pdu.encode("unbind_resp", other.sequence)
+                return self._take_unbind(other.sequence, received)
             case "unbind_resp":
-                if self.state is State.UNBINDING:
+                if self.state in (State.UNBINDING, State.LEAVING):
                     self._end(Trigger.UNBIND_RESP, "unbound", received)
-            case "alert_notification":
-                pass  # has no answer (SMPP 3.4 issue 1.2, 4.12)
+            case "alert_notification" | "outbind":
+                pass  # have no answer (SMPP 3.4 issue 1.2, 4.12 and 4.1.7)
             case _ if not other.command_id & pdu.RESPONSE_BIT:
                 return pdu.encode("generic_nack", other.sequence, _INVALID_COMMAND_ID)
         return b""
+
+    def _take_data(self, octets: bytes, sequence: int, received: Received) -> bytes:
+        """Take a data_sm for what it is, a deliver_sm laid out otherwise."""
+        try:
+            received.deliveries.append(pdu.parse_data(sequence, octets[pdu.HEADER_OCTETS :]))
+        except RemoteProtocolError:
+            received.unreadable += 1
+            return pdu.encode("data_sm_resp", sequence, _RX_R_APPN, message_id="")
+        self._data_sm.add(sequence)
+        return b""
+
+    def _take_unbind(self, sequence: int, received: Received) -> bytes:
+        """Begin to leave; the answer follows when nothing is owed any more."""
+        if self.state is State.BINDING:
+            self._end(Trigger.LEAVE, "the SMSC unbound", received)
+            return pdu.encode("unbind_resp", sequence)
+        if self._leave is None:
+            self._move(Trigger.PEER_UNBIND)
+            self._control.clear()
+            grace_s = max(LEAVE_S, LATENCIES_TO_WAIT * self._latency_s)
+            self._leave = (sequence, self._heard + grace_s)
+        return b""
+
+    def _measure(self, received: Received, now: float) -> None:
+        """Learn from answers how long they take, and use more of the window again."""
+        for answers in (received.answers, received.late):
+            if answers:
+                took_s = now - answers[-1].request.sent
+                self._latency_s += (took_s - self._latency_s) / _SMOOTHING
+        if self._used < self._window:
+            grown = len(received.answers) / self._used
+            self._used = min(float(self._window), self._used + grown)
 
     def _take_nack(self, nack: pdu.Other, received: Received) -> bytes:
         """End the request whose sequence a generic_nack names; ignore one that names none."""

@@ -14,10 +14,10 @@ class Verdict(Enum):
     """What an answer to a submit_sm means for the message, the account and the link."""
 
     ACCEPTED = "accepted"  # the SMSC has it
-    SLOW_DOWN = "slow down"  # the account slows; the segment goes back, no attempt is used
-    TRY_LATER = "try later"  # again after a growing delay, until the attempts are used up
+    SLOW_DOWN = "slow-down"  # the account slows; the segment goes back, no attempt is used
+    TRY_LATER = "try-later"  # again after a growing delay, until the attempts are used up
     REFUSED = "refused"  # never again
-    STOP_LINK = "stop link"  # this session cannot submit: the segment goes back, the link pauses
+    STOP_LINK = "stop-link"  # this session cannot submit: the segment goes back, the link pauses
 
 
 class Status(NamedTuple):

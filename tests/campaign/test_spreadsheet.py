@@ -23,12 +23,12 @@ from smppgw.campaign.spreadsheet import (
     PROTECTED,
     SEPARATORS,
     column_letter,
-    fold,
     nearest_first,
     neutralise,
     open_table,
 )
 from smppgw.errors import InputError, OperationError
+from smppgw.sms.template import fold
 
 LIST = [["Prénom", "Portable"], ["Zoé", "06 00 00 00 01"], ["Noël", "06 00 00 00 02"]]
 ROWS = [tuple(row) for row in LIST]

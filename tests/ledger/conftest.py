@@ -1,7 +1,7 @@
 """A ledger on a real file, and the few motions that its tests are made of."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,16 @@ class Ledger:
         text: str = "Essai",
         expires_at: int = FAR,
         fields: str | None = None,
+        recipients_of: Sequence[str] | None = None,
+        prefixes: Sequence[str] = (),
     ) -> int:
         order = Order(
             job_class, "saint-martin", "STMARTIN", text, "keep", False, None, key, attempts,
             policy, self.now, expires_at,
         )  # fmt: skip
-        loading = Loading(self.db, self.locks, order)
-        loading.add(
-            Addressee(f"+336000{number:05d}", segments, fields) for number in range(recipients)
-        )
+        loading = Loading(self.db, self.locks, order, prefixes)
+        numbers = recipients_of or [f"+336000{number:05d}" for number in range(recipients)]
+        loading.add(Addressee(number, segments, fields) for number in numbers)
         return loading.finish(self.now)
 
     def turn(
@@ -70,9 +71,10 @@ class Ledger:
         remainder: Remainder | None = None,
         receipts: str = "every",
         classes: frozenset[str] = ALL,
+        routes: frozenset[int] | None = None,
         housekeeping: bool = False,
     ) -> Turned:
-        demand = Demand(0, self.account, slots, classes, receipts, remainder)
+        demand = Demand(0, self.account, slots, classes, receipts, routes, remainder)
         return turn(self.db, arrivals or Arrivals(), [demand], self.now, housekeeping=housekeeping)
 
     def claim(self, slots: int, **options: object) -> list[Claim]:
@@ -95,7 +97,7 @@ class Ledger:
     ) -> Received:
         parsed = parse_receipt(f"id:{smsc_id} stat:{state} err:000".encode())
         assert parsed is not None
-        return Received(self.account, "auto", recipient, parsed)
+        return Received(self.account, "auto", recipient, "STMARTIN", parsed)
 
     def job(self, job_id: int) -> Job:
         job = find_job(self.db, job_id)

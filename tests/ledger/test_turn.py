@@ -8,20 +8,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smppgw.errors import DatabaseError
-from smppgw.ledger.jobs import receipt_counts
+from smppgw.ledger.jobs import receipt_counts, report_rows, route_ids
 from smppgw.ledger.turn import (
     FIRST_RETRY_MS,
     PARKED_LIMIT_MS,
+    UNTRIED_MS,
     Arrivals,
     Claim,
     Demand,
-    Inbound,
+    Received,
     Remainder,
     recover,
     turn,
 )
-
-from .conftest import ALL, Ledger
+from smppgw.smpp import parse_receipt
+from tests.ledger.conftest import ALL, Ledger
 
 
 def receipts(ledger: Ledger) -> dict[str, int]:
@@ -366,14 +367,6 @@ def test_what_waits_too_long_expires_and_is_never_sent(ledger: Ledger) -> None:
     assert ledger.job(job).state == "done"
 
 
-def test_a_text_from_a_phone_is_kept_as_it_came(ledger: Ledger) -> None:
-    text = Inbound(ledger.account, "33600000001", "STMARTIN", 0, 8, b"\x00S\x00T")
-    ledger.turn(Arrivals(inbound=[text]))
-    assert ledger.db.execute(
-        "SELECT source, destination, data_coding, short_message FROM inbound"
-    ).fetchall() == [("33600000001", "STMARTIN", 8, b"\x00S\x00T")]
-
-
 def test_a_turn_that_fails_records_nothing_and_claims_nothing(ledger: Ledger) -> None:
     job = ledger.load(2)
     (claim,) = ledger.claim(1)
@@ -485,3 +478,89 @@ def test_the_file_is_readable_by_its_owner_alone(ledger: Ledger) -> None:
     for suffix in ("", "-wal", "-shm", "-lock"):
         path = Path(f"{ledger.path}{suffix}")
         assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+MIXED = ["+33600000001", "+262692000001", "+590690000001", "+33600000002", "+262692000002"]
+
+
+def test_an_account_is_given_only_the_numbers_of_its_prefixes_and_in_their_order(
+    ledger: Ledger,
+) -> None:
+    ledger.load(recipients_of=MIXED, prefixes=["+262", "+590"])
+    (reunion,) = route_ids(ledger.db, ["+262"]).values()
+    claims = ledger.claim(10, routes=frozenset({reunion}))
+    assert [claim.recipient for claim in claims] == ["+262692000001", "+262692000002"]
+    rest = ledger.claim(10)
+    assert sorted(claim.recipient for claim in rest) == sorted(set(MIXED) - {MIXED[1], MIXED[4]})
+
+
+def test_the_longest_prefix_decides_the_route(ledger: Ledger) -> None:
+    ledger.load(recipients_of=MIXED, prefixes=["+2", "+262"])
+    (reunion,) = route_ids(ledger.db, ["+262"]).values()
+    assert len(ledger.claim(10, routes=frozenset({reunion}))) == 2
+
+
+def test_a_report_holds_every_route_of_a_job(ledger: Ledger) -> None:
+    job = ledger.load(recipients_of=MIXED, prefixes=["+262", "+590"])
+    assert sorted(row.number for row in report_rows(ledger.db, job)) == sorted(MIXED)
+
+
+def test_messages_of_every_route_expire(ledger: Ledger) -> None:
+    job = ledger.load(recipients_of=MIXED, prefixes=["+262"], expires_at=ledger.now + 1000)
+    ledger.now += 1000
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"expired": 5}
+    assert ledger.job(job).state == "done"
+
+
+def test_a_receipt_settles_an_unknown_message_by_where_it_went_when_one_alone_can_be_meant(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(2)
+    first, _ = ledger.claim(2)
+    ledger.turn(Arrivals(lost=[ledger.lost(first)]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("77", recipient=first.recipient[1:])]))
+    assert ledger.counts(job) == {"unknown": 1, "submitting": 1}
+    ledger.now += UNTRIED_MS
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"delivered": 1, "submitting": 1}
+    assert receipt_counts(ledger.db)["operator"]["matched"] == 1
+
+
+def test_a_receipt_that_may_mean_either_of_two_unknown_messages_settles_none(
+    ledger: Ledger,
+) -> None:
+    jobs = [ledger.load(1), ledger.load(1)]
+    claims = ledger.claim(2)
+    ledger.turn(Arrivals(lost=[ledger.lost(claim) for claim in claims]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("77", recipient=claims[0].recipient[1:])]))
+    ledger.now += UNTRIED_MS
+    ledger.turn(housekeeping=True)
+    assert [ledger.counts(job) for job in jobs] == [{"unknown": 1}] * 2
+
+
+def test_a_receipt_that_came_before_its_message_became_unknown_settles_it_too(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(1)
+    (claim,) = ledger.claim(1)
+    ledger.turn(Arrivals(receipts=[ledger.receipt("77", recipient=claim.recipient[1:])]))
+    ledger.now += UNTRIED_MS
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"submitting": 1}
+    ledger.turn(Arrivals(lost=[ledger.lost(claim)]))
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"delivered": 1}
+
+
+def test_a_notification_of_an_attempt_that_failed_is_not_the_end(ledger: Ledger) -> None:
+    job = ledger.load(1)
+    (claim,) = ledger.claim(1)
+    notification = parse_receipt(b"id:1 stat:UNDELIV err:000", esm_class=0x20)
+    assert notification is not None
+    early = Received(ledger.account, "auto", claim.recipient[1:], "STMARTIN", notification)
+    ledger.turn(Arrivals(receipts=[early]))
+    ledger.turn(Arrivals(answered=[ledger.answer(claim)]))
+    assert ledger.counts(job) == {"accepted": 1}
+    ledger.turn(Arrivals(receipts=[ledger.receipt("1")]))
+    assert ledger.counts(job) == {"delivered": 1}

@@ -92,6 +92,10 @@ class Esme:
         length = _HEADER.unpack(header)[0]
         return smpp34.decode(header + await self._reader.readexactly(length - 16))
 
+    async def octets(self, count: int) -> bytes:
+        """Return the next octets, whatever they are."""
+        return await self._reader.readexactly(count)
+
     async def response(self) -> smpp34.RawPdu:
         """Return the next PDU, which is no deliver_sm."""
         read = await self.read()
@@ -104,10 +108,17 @@ class Esme:
         assert isinstance(read, smpp34.DeliverSm)
         return read
 
+    async def all_so_far(self) -> list[Pdu]:
+        """Return what comes before the answer to an enquire_link."""
+        self.write(pdu(ENQUIRE_LINK, 999_999))
+        read = [await self.read()]
+        while not _is_answer(read[-1]):
+            read.append(await self.read())
+        return read[:-1]
+
     async def receives_nothing(self) -> bool:
         """Say whether an enquire_link is answered before anything else comes."""
-        answer = await self.ask(pdu(ENQUIRE_LINK, 999_999))
-        return (answer.command_id, answer.sequence_number) == (ENQUIRE_LINK | RESPONSE, 999_999)
+        return await self.all_so_far() == []
 
     async def ends(self) -> bool:
         """Say whether the simulator closes the connection without another octet."""
@@ -123,6 +134,13 @@ class Esme:
         self.writer.close()
         with contextlib.suppress(ConnectionResetError):  # the simulator was quicker
             await self.writer.wait_closed()
+
+
+def _is_answer(read: Pdu) -> bool:
+    return isinstance(read, smpp34.RawPdu) and (read.command_id, read.sequence_number) == (
+        ENQUIRE_LINK | RESPONSE,
+        999_999,
+    )
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:

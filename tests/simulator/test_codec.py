@@ -79,6 +79,25 @@ CASES: list[tuple[int, int, dict[str, Any], bytes]] = [
         MESSAGE_OCTETS + b"\x00\x1e\x00\x027\0" + b"\x04\x27\x00\x01\x02",
     ),
     (codec.DELIVER_SM_RESP, 0, {"message_id": "", "tlvs": {}}, b"\0"),
+    (
+        codec.DATA_SM,
+        0,
+        {
+            "service_type": "",
+            "source_addr_ton": 1,
+            "source_addr_npi": 1,
+            "source_addr": "33600000001",
+            "dest_addr_ton": 5,
+            "dest_addr_npi": 0,
+            "destination_addr": "STMARTIN",
+            "esm_class": 4,
+            "registered_delivery": 0,
+            "data_coding": 0,
+            "tlvs": {0x001E: b"7\0"},
+        },
+        b"\0\x01\x0133600000001\0\x05\0STMARTIN\0\x04\0\0\x00\x1e\x00\x027\0",
+    ),
+    (codec.DATA_SM_RESP, 0, {"message_id": "", "tlvs": {}}, b"\0"),
     (codec.UNBIND, 0, {}, b""),
     (codec.UNBIND_RESP, 0, {}, b""),
     (codec.ENQUIRE_LINK, 0, {}, b""),
@@ -131,6 +150,7 @@ def slow_submit(pdu: bytes) -> codec.Submit:
         fields["registered_delivery"],
         fields["data_coding"],
         fields["short_message"] or fields["tlvs"].get(0x0424, b""),
+        pdu[16 + len(codec.encode_body(codec.SUBMIT_SM, **fields | {"tlvs": {}})) :],
     )
 
 
@@ -189,6 +209,27 @@ class TestTable:
     def test_a_body_cut_short_is_a_documented_error(self, command_id: int, body: bytes) -> None:
         with pytest.raises(RemoteProtocolError, match="cut short"):
             codec.decode(whole(command_id, 0, body))
+
+    @pytest.mark.parametrize(
+        ("esm_class", "user_data", "tlvs", "part"),
+        [
+            (0x40, b"\x05\0\x03\x2a\x03\x02Crue", {}, (42, 3, 2)),
+            (0x40, b"\x06\x08\x04\x12\x34\x03\x01Crue", {}, (0x1234, 3, 1)),
+            (0x40, b"\x09\x05\x02\0\0\0\x03\x07\x02\x02Crue", {}, (7, 2, 2)),
+            (0x00, b"\x05\0\x03\x2a\x03\x02Crue", {}, None),
+            (0x40, b"\x05\0\x03", {}, None),
+            (0x40, b"\x02\x24\0Crue", {}, None),
+            (0x40, b"", {}, None),
+            (0, b"Crue", {0x020C: b"\x12\x34", 0x020E: b"\x02", 0x020F: b"\x01"}, (0x1234, 2, 1)),
+            (0, b"Crue", {0x020C: b"\x12\x34"}, None),
+        ],
+    )
+    def test_a_segment_tells_which_part_it_is_in_its_header_or_in_sar_tlvs(
+        self, esm_class: int, user_data: bytes, tlvs: dict[int, bytes], part: Any
+    ) -> None:
+        octets = codec.encode_tlvs(tlvs)
+        submit = codec.Submit(7, b"\0\0\0", b"\0\0\0", esm_class, 1, 0, user_data, octets)
+        assert codec.part_of(submit) == part
 
     def test_a_tlv_cut_short_ends_the_tlvs_and_nothing_else(self) -> None:
         tlvs = codec.parse_tlvs(b"\x04\x27\0\x01\x02\x04\x24\0\x09ab")

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import socket
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import smpp34
 import smpplib.client
 
 from smppgw.errors import InputError, OperationError
-from smppgw.simulator import Behaviour, Simulator, codec
-from smppgw.simulator.server import WAITING_CHUNK, WRITE_HIGH_WATER_OCTETS
+from smppgw.simulator import Behaviour, Simulator
+from smppgw.simulator.server import WAITING_CHUNK
+from smppgw.simulator.session import WRITE_HIGH_WATER_OCTETS
 
 from . import esme
 from .esme import (
@@ -33,41 +33,10 @@ from .esme import (
     run,
     submit,
 )
+from .wire import Wire
 
 THROTTLED = 0x58
 SHORT_S = 0.05  # a delay that a test can watch passing
-
-
-class Wire(asyncio.Transport):
-    """A connection without a socket, where a test says what one read holds and sees each write."""
-
-    def __init__(self, smsc: Simulator) -> None:
-        super().__init__({"socket": socket.socket()})
-        self.writes: list[bytes] = []
-        self._closing = False
-        self._session = smsc._connect()
-        self._session.connection_made(self)
-
-    def read(self, *pdus: bytes) -> None:
-        self._session.data_received(b"".join(pdus))
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def pdus(self) -> list[bytes]:
-        return codec.split(b"".join(self.writes))
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        pass  # there is no buffer
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            self.get_extra_info("socket").close()
-            self._session.connection_lost(None)
 
 
 class TestBind:

@@ -1,5 +1,6 @@
 """One session, by octets and by ticks: plain numbers, no waiting."""
 
+import itertools
 import struct
 
 import pytest
@@ -57,6 +58,15 @@ def commands(octets: bytes) -> list[str | None]:
         names.append(pdu.decode(octets[:length]).command)
         octets = octets[length:]
     return names
+
+
+def sequences(octets: bytes) -> list[int]:
+    found = []
+    while octets:
+        length, _, _, sequence = struct.unpack_from(">IIII", octets)
+        found.append(sequence)
+        octets = octets[length:]
+    return found
 
 
 def test_the_bind_carries_the_credentials_and_nothing_shows_the_password() -> None:
@@ -154,8 +164,38 @@ def test_a_late_answer_is_told_as_such_and_gives_the_slot_back() -> None:
     received = session.receive(response(2, message_id="77"), 60.0)
     assert [answer.smsc_message_id for answer in received.late] == ["77"]
     assert received.answers == []
-    session.settle(1)
-    assert session.free_slots == 2
+    assert session.outstanding == 0
+
+
+def test_late_answers_halve_the_window_and_answers_in_time_give_it_back() -> None:
+    session = bound(window=8)
+    session.submit(submits(1), 0.0)
+    session.tick(10.0)
+    assert session.window == 4
+    assert session.free_slots == 4  # of the eight, the overdue one still holds its own
+    session.submit(submits(2, 3, 4, 5), 10.0)
+    session.receive(b"".join(response(sequence) for sequence in (3, 4, 5, 6)), 10.1)
+    session.settle(4)
+    assert session.window == 5
+    for _ in range(10):
+        octets = session.submit(submits(*range(session.free_slots)), 10.2)
+        answers = session.receive(b"".join(map(response, sequences(octets))), 10.3).answers
+        session.settle(len(answers))
+    assert session.window == 8
+    assert session.free_slots == 7
+
+
+def test_the_time_out_follows_the_latency_so_that_slow_is_not_taken_for_silent() -> None:
+    session = bound(window=1)
+    now = 0.0
+    for sequence in range(2, 30):
+        session.submit(submits(1), now)
+        now += 9.0
+        session.receive(response(sequence), now)
+        session.settle(1)
+    session.submit(submits(1), now)
+    assert session.tick(now + 30.0).overdue == []
+    assert len(session.tick(now + 40.0).overdue) == 1
 
 
 def test_a_window_of_which_nothing_is_answered_ends_the_session() -> None:
@@ -196,14 +236,72 @@ def test_the_smscs_enquire_link_is_answered_with_its_sequence() -> None:
     assert (commands(write), pdu.decode(write).sequence) == (["enquire_link_resp"], 0xFFFFFFFF)
 
 
-def test_the_smscs_unbind_is_answered_and_ends_the_session() -> None:
+def test_the_smscs_unbind_is_answered_at_once_when_nothing_is_owed() -> None:
+    session = bound()
+    assert session.receive(pdu.encode("unbind", 9), 0.1).closed is None
+    left = session.tick(0.1)
+    assert (commands(left.write), pdu.decode(left.write).sequence) == (["unbind_resp"], 9)
+    assert left.closed is not None
+
+
+def test_the_smscs_unbind_waits_for_the_answers_and_receipts_that_are_owed() -> None:
     session = bound()
     session.submit(submits(1, 2), 0.0)
-    received = session.receive(response(2) + pdu.encode("unbind", 9), 0.1)
-    assert commands(received.write) == ["unbind_resp"]
-    assert received.closed is not None
-    assert [answer.request.segment_id for answer in received.answers] == [1]
+    received = session.receive(response(2) + deliver(5) + pdu.encode("unbind", 9), 0.1)
+    assert (received.write, received.closed) == (b"", None)
+    assert session.free_slots == 0
+    assert session.tick(0.2).closed is None
+    assert len(session.receive(response(3), 0.3).answers) == 1
+    session.settle(2)
+    assert session.tick(0.4).closed is None  # the receipt is not acknowledged yet
+    session.acknowledge([(5, 0)])
+    assert commands(session.tick(0.5).write) == ["unbind_resp"]
+    assert session.closed
+    assert session.lose() == []
+
+
+def test_the_smscs_unbind_does_not_wait_for_ever() -> None:
+    session = bound()
+    session.submit(submits(1, 2), 0.0)
+    session.receive(response(2) + pdu.encode("unbind", 9), 0.1)
+    assert session.tick(2.0).closed is None
+    left = session.tick(2.2)
+    assert commands(left.write) == ["unbind_resp"]
     assert [request.segment_id for request in session.lose()] == [2]
+
+
+def test_an_unbind_of_both_sides_at_once_ends_with_either_answer() -> None:
+    session = bound()
+    session.unbind(0.0)
+    session.receive(pdu.encode("unbind", 9), 0.1)
+    assert session.receive(pdu.encode("unbind_resp", 2), 0.2).closed is not None
+
+
+@pytest.mark.parametrize("kind", ["transceiver", "transmitter", "receiver"])
+def test_each_kind_of_bind_is_asked_for_and_accepted(kind: str) -> None:
+    session = Session(Bind("syndic", "secret08", kind=kind), TIMERS, 10)
+    assert commands(session.bind(0.0)) == [f"bind_{kind}"]
+    session.receive(pdu.encode(f"bind_{kind}_resp", 1), 0.0)
+    assert session.free_slots == (0 if kind == "receiver" else 10)
+
+
+def test_a_receipt_in_a_data_sm_is_told_and_answered_as_one() -> None:
+    session = bound()
+    body = b"\0\1\133600000001\0\5\0STMARTIN\0\4\0\0\4\x24\0\4id:1"
+    octets = struct.pack(">IIII", 16 + len(body), 0x00000103, 0, 5) + body
+    received = session.receive(octets + deliver(6), 0.1)
+    assert {d.sequence: d.short_message for d in received.deliveries}[5] == b"id:1"
+    answers = session.acknowledge([(5, 0), (6, 0)])
+    assert sorted(filter(None, commands(answers))) == ["data_sm_resp", "deliver_sm_resp"]
+
+
+@pytest.mark.parametrize("size", range(16))
+def test_a_data_sm_that_is_cut_short_is_refused_and_the_session_lives(size: int) -> None:
+    session = bound()
+    body = (b"\0\1\133600000001\0\5\0")[:size]
+    received = session.receive(struct.pack(">IIII", 16 + size, 0x00000103, 0, 5) + body, 0.1)
+    assert received.unreadable == 1
+    assert commands(received.write) == ["data_sm_resp"]
 
 
 def test_answers_and_receipts_still_count_while_we_unbind() -> None:
@@ -274,9 +372,7 @@ def test_any_split_of_a_stream_says_the_same(cuts: list[int]) -> None:
         session.submit(submits(1, 2, 3), 0.0)
     expected = whole.receive(stream, 0.1)
     edges = [0, *sorted(cut % len(stream) for cut in cuts), len(stream)]
-    got = [
-        pieces.receive(stream[start:end], 0.1) for start, end in zip(edges, edges[1:], strict=False)
-    ]
+    got = [pieces.receive(stream[start:end], 0.1) for start, end in itertools.pairwise(edges)]
     assert [a for one in got for a in one.answers] == expected.answers
     assert [d for one in got for d in one.deliveries] == expected.deliveries
     assert b"".join(one.write for one in got) == expected.write

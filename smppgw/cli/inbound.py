@@ -1,0 +1,78 @@
+"""`inbound`: the texts that phones sent."""
+
+import time
+import unicodedata
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from smppgw.cli.output import clock, iso, json_option, out, show_json, table
+from smppgw.cli.send import Duration
+from smppgw.config import load
+from smppgw.ledger.database import explained, open_database
+from smppgw.ledger.inbound import InboundRow, list_inbound
+
+
+@click.group()
+def inbound() -> None:
+    """Read the texts that phones sent."""
+
+
+@inbound.command("list")
+@click.option("--since", type=Duration(), help="Only what came so long ago at most: 30m, 6h, 2d.")
+@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
+@json_option
+@click.pass_obj
+def list_(config_path: Path | None, since: float | None, limit: int | None, as_json: bool) -> None:
+    """List the texts that phones sent, newest first.
+
+    A long text is here once all its parts came; where some did not come in time, it is here with
+    […] in their place.
+    """
+    config = load(config_path)
+    path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
+    from_ms = 0 if since is None else int((time.time() - since) * 1000)
+    with closing(open_database(path)) as db, explained(path):
+        found = list_inbound(db, since=from_ms, limit=limit)
+    if as_json:
+        show_json([_document(text, zone) for text in found])
+        return
+    if not found:
+        out.print("No text has come yet." if since is None else "No text has come since then.")
+        return
+    rows = [
+        (
+            clock(text.received_at, zone),
+            _harmless(text.source),
+            _harmless(text.destination),
+            text.smsc,
+            f"{text.parts}" if text.complete else f"{text.parts}, some missing",
+            _harmless(text.text),
+        )
+        for text in found
+    ]
+    out.print(table(None, "Received", "From", "To", "SMSC", ">Parts", "Text", rows=rows))
+
+
+def _document(text: InboundRow, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "inbound": text.inbound_id,
+        "received_at": iso(text.received_at, zone),
+        "smsc": text.smsc,
+        "from": text.source,
+        "to": text.destination,
+        "text": text.text,
+        "parts": text.parts,
+        "complete": text.complete,
+    }
+
+
+def _harmless(cell: str) -> str:
+    """Show control characters, which could steer the terminal, as U+FFFD."""
+    return "".join(
+        "\ufffd" if unicodedata.category(character) == "Cc" and character != "\n" else character
+        for character in cell.replace("\r\n", "\n")
+    )
