@@ -49,9 +49,7 @@ class Account:
         self.health = Health()
         self.pace = Pace(smsc.throughput)
         self._ceiling = _Ceiling(smsc.throughput, 1.0 + _MARGIN_S, retry_interval=0.001)
-        self._verdicts = {
-            int(code, 16): Verdict(meaning) for code, meaning in smsc.statuses.items()
-        }
+        self._verdicts = _verdicts(smsc)
 
     def verdict_on(self, command_status: int) -> Verdict:
         """Return what an answer to a submit_sm means here: the configuration's say, else the
@@ -82,3 +80,42 @@ class Account:
         """Change the contract while running; an account that was slowed stays slowed."""
         self.pace.set_throughput(throughput)
         self._ceiling.rate_limit = throughput
+
+    def reload(self, smsc: Smsc) -> list[str]:
+        """Take over what a new configuration changes.
+
+        Returns:
+            The keys that differ and need a restart; those are left as they were.
+        """
+        differing = [
+            name for name in Smsc.model_fields if getattr(smsc, name) != getattr(self.smsc, name)
+        ]
+        changes = {name: getattr(smsc, name) for name in differing if name in RELOADED}
+        self.smsc = self.smsc.model_copy(update=changes)
+        self._verdicts = _verdicts(smsc)
+        self.set_throughput(smsc.throughput)
+        return [name for name in differing if name not in RELOADED]
+
+
+def _verdicts(smsc: Smsc) -> dict[int, Verdict]:
+    return {int(code, 16): Verdict(meaning) for code, meaning in smsc.statuses.items()}
+
+
+# What a reload takes over: the rate and the meanings of statuses at once, the rest with the next
+# bind.
+RELOADED = frozenset(
+    (
+        "throughput",
+        "statuses",
+        "window",
+        "enquire_link_s",
+        "response_timeout_s",
+        "reconnect_s",
+        "message_id",
+        "password",
+        "password_file",
+        "password_env",
+        "price",
+        "receipts_as_texts",
+    )
+)

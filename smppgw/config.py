@@ -1,31 +1,35 @@
 """config.toml → frozen models: the only reader of TOML and of the environment.
 
 All mistakes are told at once, in the order of the file, each with its place, what was given and
-what is allowed; an unknown key names the nearest known one. The models are the one table of keys,
-defaults and ranges. Keys keep their names from the file; where a key is a duration its attribute is
-seconds and says so.
+what is allowed; an unknown key names the nearest known one. No message holds a password. The models
+are the one table of keys, defaults and ranges. Keys keep their names from the file; where a key is
+a duration its attribute is seconds and says so.
 """
 
 import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from datetime import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    PrivateAttr,
     SecretStr,
+    Tag,
     ValidationError,
     field_validator,
-    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -46,7 +50,8 @@ _UNITS_S = {
     "w": 604_800.0,
     "y": 31_536_000.0,
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|y)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w|y)")
+_LONGEST_Y = 100.0  # and so no time that comes of it is too far for a database or a clock
 
 
 def parse_duration(text: str) -> float:
@@ -61,7 +66,10 @@ def parse_duration(text: str) -> float:
     match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError('a duration is a number and a unit: "500ms", "30s", "15m", "6h", "2d"')
-    return float(match[1]) * _UNITS_S[match[2]]
+    seconds = float(match[1]) * _UNITS_S[match[2]]
+    if seconds > _LONGEST_Y * _UNITS_S["y"]:
+        raise ValueError(f"a duration is {_LONGEST_Y:g} years at most")
+    return seconds
 
 
 def _seconds(value: object) -> float:
@@ -76,20 +84,47 @@ def _refuse(allowed: str) -> PydanticCustomError:
     return PydanticCustomError("refused", "{allowed}", {"allowed": allowed})
 
 
+def _is_path(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+def _path(value: Any) -> Path:
+    if not (isinstance(value, Path) or _is_path(value)):
+        raise _refuse("a path")
+    return Path(value)
+
+
+def _host(value: str) -> str:
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        raise _refuse("a host name or an IP address") from None
+    if not re.fullmatch(r"[^\s\x00-\x20]+", value):
+        raise _refuse("a host name or an IP address")
+    return value
+
+
+def _number_or_auto(value: object) -> object:
+    if type(value) not in (int, str):  # true is 1 in Python, and not in TOML
+        raise _refuse('"auto" or a whole number')
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
 Octets = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$")]
 
 
 class Section(BaseModel):
     """A table of the file: frozen, strict, and with no other keys than these."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class GatewaySection(Section):
     """[gateway]: the ledger's file and the conventions of the country."""
 
-    database: Path = Field(default=Path("smppgw.db"), strict=False)
+    database: FilePath = Path("smppgw.db")
     region: str = Field(default="FR", pattern=r"^[A-Z]{2}$")
     timezone: str = "Europe/Paris"
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
@@ -112,10 +147,14 @@ class MetricsSection(Section):
     @field_validator("listen")
     @classmethod
     def _address(cls, value: str) -> str:
-        if value and not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):\d{1,5}", value):
+        if not value:
+            return value
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):[0-9]{1,5}", value):
             raise _refuse('host:port, such as "127.0.0.1:9108" or "[::1]:9108", or "" for none')
-        if value and int(value.rpartition(":")[2]) > 65535:
+        host, _, port = value.rpartition(":")
+        if int(port) > 65535:
             raise _refuse("a port from 0 to 65535")
+        _host(host.strip("[]"))
         return value
 
     @property
@@ -132,41 +171,51 @@ class MetricsSection(Section):
 class Tls(Section):
     """tls = { … }: how an account's connection is encrypted; the certificate is always verified."""
 
-    ca_file: Path | None = Field(default=None, strict=False)
-    cert_file: Path | None = Field(default=None, strict=False)
-    key_file: Path | None = Field(default=None, strict=False)
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     server_name: str | None = None
     minimum: Literal["1.2", "1.3"] = "1.2"
 
 
-Ton = Literal["auto", 0, 1, 2, 3, 4, 5, 6]
-Npi = Literal["auto", 0, 1, 3, 4, 6, 8, 9, 10, 14, 18]  # SMPP 3.4 issue 1.2, 5.2.6
+def _tls_kind(value: object) -> str:
+    return "table" if isinstance(value, dict | Tls) else "flag"
+
+
+TlsChoice = Annotated[
+    Annotated[bool, Tag("flag")] | Annotated[Tls, Tag("table")], Discriminator(_tls_kind)
+]
+# SMPP 3.4 issue 1.2, 5.2.5 and 5.2.6
+Ton = Annotated[Literal["auto", 0, 1, 2, 3, 4, 5, 6], BeforeValidator(_number_or_auto)]
+Npi = Annotated[Literal["auto", 0, 1, 3, 4, 6, 8, 9, 10, 14, 18], BeforeValidator(_number_or_auto)]
 
 
 StatusMeaning = Literal["slow-down", "try-later", "refused", "stop-link"]
+
+
+_RECONNECT = 'the first and the longest delay: ["1s", "60s"]'
+_PRICE_LIMIT = 1_000_000
 
 
 class Smsc(Section):
     """[[smsc]]: one operator account."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    host: str = Field(min_length=1)
+    host: Annotated[str, AfterValidator(_host)]
     port: int = Field(default=2775, ge=1, le=65535)
     system_id: Octets = Field(min_length=1, max_length=15)
     password: SecretStr = SecretStr("")
-    password_file: Path | None = Field(default=None, strict=False)
+    password_file: FilePath | None = None
     password_env: str | None = None
     system_type: Octets = Field(default="", max_length=12)
-    tls: bool | Tls = False
+    tls: TlsChoice = False
     mode: Literal["transceiver", "transmitter+receiver"] = "transceiver"
     binds: int = Field(default=1, ge=1, le=64)
     window: int = Field(default=10, ge=1, le=10_000)
     throughput: int = Field(default=20, ge=1, le=1_000_000)
     enquire_link_s: Seconds = Field(default=30.0, alias="enquire_link", gt=0)
     response_timeout_s: Seconds = Field(default=30.0, alias="response_timeout", gt=0)
-    reconnect_s: tuple[Seconds, Seconds] = Field(
-        default=(1.0, 60.0), alias="reconnect", strict=False
-    )
+    reconnect_s: tuple[Seconds, Seconds] = Field(default=(1.0, 60.0), alias="reconnect")
     message_id: Literal["auto", "text", "decimal", "hex", "hex-then-decimal"] = "auto"
     receipts: Literal["every", "first", "last", "none"] = "every"
     long_text: Literal["udh", "sar", "payload"] = "udh"
@@ -207,17 +256,34 @@ class Smsc(Section):
         for prefix, price in table.items():
             if prefix != "default" and not re.fullmatch(r"\+[1-9][0-9]*", prefix):
                 raise _refuse('a price, or a table of prices by prefix: "+262", and default')
-            if isinstance(price, bool) or not isinstance(price, int | float | Decimal) or price < 0:
-                raise _refuse("a price of one segment, 0 or more")
+            if type(price) not in (int, float, Decimal) or not 0 <= price < _PRICE_LIMIT:
+                which = f" to {prefix}" if isinstance(value, dict) else ""
+                raise _refuse(f"a price of one segment{which}, 0 or more")
         exact = {prefix: Decimal(str(price)) for prefix, price in table.items()}
         return exact if isinstance(value, dict) else exact["default"]
+
+    @field_validator("reconnect_s", mode="before")
+    @classmethod
+    def _two(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise _refuse(_RECONNECT)
+        return tuple(value)
 
     @field_validator("reconnect_s")
     @classmethod
     def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not 0 < value[0] <= value[1]:
-            raise _refuse('the first and the longest delay: ["1s", "60s"]')
+            raise _refuse(_RECONNECT)
         return value
+
+    @property
+    def bind_kinds(self) -> tuple[str, ...]:
+        """The kind of each bind: one or, as transmitter and receiver, two for each session."""
+        kinds = {
+            "transceiver": ("transceiver",),
+            "transmitter+receiver": ("transmitter", "receiver"),
+        }
+        return kinds[self.mode] * self.binds
 
     @property
     def tls_settings(self) -> Tls | None:
@@ -270,9 +336,13 @@ class ClassRules(Section):
         allowed = 'opening and closing: ["08:00", "20:00"]'
         if not isinstance(value, list | tuple) or len(value) != 2:
             raise _refuse(allowed)
+        if not all(
+            isinstance(one, str) and re.fullmatch("[0-9]{2}:[0-9]{2}", one) for one in value
+        ):
+            raise _refuse(allowed)
         try:
             opening, closing = (time.fromisoformat(one) for one in value)
-        except (TypeError, ValueError):
+        except ValueError:
             raise _refuse(allowed) from None
         if opening >= closing:
             raise _refuse("a closing time after the opening time")
@@ -325,32 +395,12 @@ class Config(Section):
     tenant: tuple[Tenant, ...] = Field(min_length=1, strict=False)
     classes: Classes = Field(default=Classes(), alias="class")
     retention: Retention = Retention()
-    source: Path = Field(default=Path("config.toml"), exclude=True)
+    _source: Path = PrivateAttr(default=Path("config.toml"))
 
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        """Check what no table can know by itself."""
-        for tables, kind in ((self.smsc, "smsc"), (self.tenant, "tenant")):
-            names = [table.name for table in tables]
-            double = sorted({name for name in names if names.count(name) > 1})
-            if double:
-                raise _refuse(f"[[{kind}]] name: {double[0]!r} is given twice; each needs its own")
-        for job_class in CLASSES:
-            takers = [smsc for smsc in self.smsc if job_class in smsc.classes]
-            if not takers:
-                raise _refuse(f"[[smsc]] classes: no account takes the class {job_class!r}")
-            # The number of segments is counted once, at submission.
-            if len({smsc.alphabet == "latin1" for smsc in takers}) > 1:
-                raise _refuse(
-                    f"[[smsc]] alphabet: of the accounts that take the class {job_class!r} all or "
-                    'none must have "latin1"'
-                )
-            if len({smsc.long_text == "payload" for smsc in takers}) > 1:
-                raise _refuse(
-                    f"[[smsc]] long_text: of the accounts that take the class {job_class!r} all or "
-                    'none must have "payload"'
-                )
-        return self
+    @property
+    def source(self) -> Path:
+        """The file that it was read from."""
+        return self._source
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -375,19 +425,28 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     environ = os.environ if environ is None else environ
     path = path or Path(environ.get("SMPPGW_CONFIG") or "config.toml")
     document = _read(path)
-    problems = _resolve(document, path.absolute().parent, environ)
+    problems = [*_resolve(document, path.absolute().parent, environ), *_contradictions(document)]
     try:
-        config = Config.model_validate({**document, "source": path})
+        config = Config.model_validate(document)
     except ValidationError as error:
-        problems += [_explain(one, document) for one in error.errors()]
+        problems += _explain_all(error, document)
     if problems:
-        raise ConfigError(str(path), problems)
+        problems.sort(key=lambda problem: _position(problem.location, document))
+        raise ConfigError(str(path), [problem.sentence for problem in problems])
+    config._source = path
     return config
+
+
+class _Problem(NamedTuple):
+    """One mistake: the keys and list positions that lead to it, and what to tell."""
+
+    location: tuple[int | str, ...]
+    sentence: str
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         problem = "there is no such file: name one with --config FILE or $SMPPGW_CONFIG"
     except OSError as error:
@@ -396,64 +455,136 @@ def _read(path: Path) -> dict[str, Any]:
         problem = f"octet {error.start} is not UTF-8: save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
         problem = f"it is not TOML: {error}"
+    except (ValueError, RecursionError):  # of tomllib, which leaves Python's own limits to us
+        problem = "it is not TOML of a sensible size: a number is too long, or too much is nested"
     raise ConfigError(str(path), [problem])
 
 
-def _resolve(document: dict[str, Any], folder: Path, environ: Mapping[str, str]) -> list[str]:
-    """Put paths beside the file and secrets in their place; returns what is wrong with the secrets.
+def _tables(document: dict[str, Any], kind: str) -> list[tuple[int, dict[str, Any]]]:
+    """Return those of [[kind]] that are tables, with their positions in the list."""
+    there = document.get(kind)
+    tables = enumerate(there if isinstance(there, list) else [])
+    return [(number, table) for number, table in tables if isinstance(table, dict)]
 
-    What has the wrong type is left for the models to refuse.
+
+def _resolve(
+    document: dict[str, Any], folder: Path, environ: Mapping[str, str]
+) -> Iterator[_Problem]:
+    """Put paths beside the file and secrets in their place; yields what is wrong with the secrets.
+
+    What has the wrong type is left for the models to refuse, except a password: none but a secret
+    gets as far as there.
     """
-    problems = []
     gateway = document.setdefault("gateway", {})
     if isinstance(gateway, dict):
-        database = gateway.setdefault("database", "smppgw.db")
-        if isinstance(database, str):
-            gateway["database"] = str(folder / database)
-    accounts = document.get("smsc")
-    for number, smsc in enumerate(accounts if isinstance(accounts, list) else [], 1):
-        if not isinstance(smsc, dict):
-            continue
-        for table, keys in ((smsc, ("password_file",)), (smsc.get("tls"), _TLS_FILES)):
-            for key in keys:
-                if isinstance(table, dict) and isinstance(table.get(key), str):
-                    table[key] = str(folder / table[key])
-        problem = _find_password(smsc, environ)
+        gateway.setdefault("database", "smppgw.db")
+        _put_beside(folder, gateway, ("database",))
+    for number, smsc in _tables(document, "smsc"):
+        _put_beside(folder, smsc, ("password_file",))
+        if isinstance(smsc.get("tls"), dict):
+            _put_beside(folder, smsc["tls"], _TLS_FILES)
+        key, problem = _find_password(smsc, environ)
         if problem:
-            problems.append(f"{_table_name('smsc', number - 1, document)} {problem}")
-    return problems
+            place = _table_name("smsc", number, document)
+            yield _Problem(("smsc", number, key), f"{place} {key}: {problem}")
+
+
+def _put_beside(folder: Path, table: dict[str, Any], keys: tuple[str, ...]) -> None:
+    for key in keys:
+        path = table.get(key)
+        if _is_path(path):
+            table[key] = str(folder / path)
 
 
 _TLS_FILES = ("ca_file", "cert_file", "key_file")
 _PASSWORDS = ("password", "password_file", "password_env")
+_NO_PASSWORD = SecretStr("?")
 
 
-def _find_password(smsc: dict[str, Any], environ: Mapping[str, str]) -> str | None:
-    """Put an account's password in its place; returns what is wrong with it."""
+def _find_password(smsc: dict[str, Any], environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Put an account's password in its place.
+
+    Returns:
+        The key that gave it, and what is wrong with it.
+    """
     given = [key for key in _PASSWORDS if key in smsc]
+    key = given[0] if given else "password"
+    value = smsc.get(key)
+    smsc["password"] = _NO_PASSWORD
     if len(given) != 1:
-        return f"password: give exactly one of {', '.join(_PASSWORDS)}"
-    key, value = given[0], smsc[given[0]]
-    if not isinstance(value, str):
-        return f"{key}: must be text" if key == "password" else None
+        return "password", f"give exactly one of {', '.join(_PASSWORDS)}"
+    if not isinstance(value, str) or (key == "password_file" and not _is_path(value)):
+        return key, "must be text" if key == "password" else None
     if key == "password":
-        secret, hint = value, "password: it is empty"
+        secret, hint = value, "it is empty"
     elif key == "password_env":
-        secret, hint = environ.get(value, ""), f"password_env: ${value} is not set, or empty"
+        secret, hint = environ.get(value, ""), f"${value} is not set, or empty"
     else:
-        hint = f"password_file: {value} is empty"
+        hint = f"{value} is empty"
         try:
             secret = Path(value).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError):
-            secret, hint = "", f"password_file: {value} cannot be read"
-    if not secret:
-        return hint
-    smsc["password"] = SecretStr(secret)
-    return None
+            secret, hint = "", f"{value} cannot be read"
+    if secret:
+        smsc["password"] = SecretStr(secret)
+    return key, None if secret else hint
+
+
+def _contradictions(document: dict[str, Any]) -> Iterator[_Problem]:
+    """Find what no table can know by itself; the tables may have mistakes of their own."""
+    for kind in ("smsc", "tenant"):
+        names: Counter[str] = Counter()
+        for number, table in _tables(document, kind):
+            name = table.get("name")
+            if isinstance(name, str):
+                names[name] += 1
+                if names[name] == 2:
+                    yield _Problem(
+                        (kind, number, "name"),
+                        f"[[{kind}]] name: {name!r} is given twice; each needs its own",
+                    )
+    accounts = [table for _, table in _tables(document, "smsc")]
+    for job_class in CLASSES:
+        takers = [table for table in accounts if _takes(table, job_class)]
+        if accounts and not takers:
+            yield _Problem(("smsc",), f"[[smsc]] classes: no account takes the class {job_class!r}")
+        for key, value in _COUNTED_ONCE:
+            if len({table.get(key) == value for table in takers}) > 1:
+                yield _Problem(
+                    ("smsc",),
+                    f"[[smsc]] {key}: of the accounts that take the class {job_class!r} all or "
+                    f'none must have "{value}"',
+                )
+
+
+# What a text's number of segments follows from, and it is counted once, at submission.
+_COUNTED_ONCE = (("alphabet", "latin1"), ("long_text", "payload"))
+
+
+def _takes(smsc: dict[str, Any], job_class: str) -> bool:
+    """Whether an account takes a class; one whose classes are a mistake may have meant to."""
+    classes = smsc.get("classes", CLASSES)
+    known = isinstance(classes, list) and classes and all(one in CLASSES for one in classes)
+    return job_class in classes if known else True
+
+
+def _position(location: tuple[int | str, ...], document: object) -> tuple[int, ...]:
+    """Say where in the file a location is, to be compared; what is missing ends its table."""
+    position = []
+    for part in location:
+        if isinstance(document, dict):
+            keys = list(document)
+            position.append(keys.index(part) if part in document else len(keys))
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int):
+            position.append(part)
+            document = document[part] if part < len(document) else None
+    return tuple(position)
 
 
 # pydantic's error types → what is allowed, in plain words; its own context fills the braces.
 _ALLOWED = {
+    "duration": "{allowed}",
     "missing": "must be given",
     "string_type": "must be text",
     "int_type": "must be a whole number",
@@ -471,7 +602,6 @@ _ALLOWED = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
-    "path_type": "must be a path",
 }
 _PATTERNS = {
     "name": "must be small letters, digits and dashes",
@@ -483,46 +613,91 @@ _PATTERNS = {
 }
 
 
-def _explain(error: ErrorDetails, document: dict[str, Any]) -> str:
+def _explain_all(errors: ValidationError, document: dict[str, Any]) -> Iterator[_Problem]:
+    for error in errors.errors(include_url=False):
+        location = tuple(
+            part
+            for part, before in zip(error["loc"], ("", *error["loc"]), strict=False)
+            if before != "tls" or part not in ("flag", "table")  # pydantic's way, not the file's
+        )
+        if error["type"] == "too_short" and error["input"]:
+            continue  # entries are missing only because each of them is a mistake told already
+        yield _Problem(location, _explain(error, location, document))
+
+
+def _explain(error: ErrorDetails, location: tuple[int | str, ...], document: dict[str, Any]) -> str:
     """Say one mistake: its place, what was given, what is allowed."""
-    place, key, section = _place(error["loc"], document)
-    kind, context = error["type"], error.get("ctx", {})
+    place, key, section = _place(location, document)
+    kind = error["type"]
     if kind == "extra_forbidden":
         return f"{place}: unknown key; {_nearest(key, section)}"
     if kind == "string_pattern_mismatch":
         allowed = _PATTERNS.get(key, "must look different")
-    elif kind in ("refused", "duration"):
-        allowed = f"must be {error['msg']}" if place else error["msg"]
+    elif kind == "bool_type" and key == "tls":
+        allowed = "must be true, false or a table"
+    elif kind == "tuple_type" and location in (("smsc",), ("tenant",)):
+        allowed = f"must be written with two brackets: [[{location[0]}]]"
+    elif kind == "refused":
+        allowed = f"must be {error['msg']}"
+    elif kind in _ALLOWED:
+        allowed = _ALLOWED[kind].format(**error.get("ctx", {}))
     else:
-        allowed = _ALLOWED.get(kind, error["msg"]).format(**context)
-    given = error["input"]
-    shown = kind != "missing" and key != "password" and not isinstance(given, dict | BaseModel)
-    return f"{place}: {allowed}{f', not {_show(given)}' if shown else ''}" if place else allowed
+        allowed = error["msg"]
+    given = _given(location, document)
+    shown = "" if kind == "missing" or key == "password" else _show(given)
+    return f"{place}: {allowed}{f', not {shown}' if shown else ''}"
+
+
+def _given(location: tuple[int | str, ...], document: object) -> object:
+    """Return what the file says at a location."""
+    for part in location:
+        if isinstance(document, dict):
+            document = document.get(part)
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+    return document
+
+
+_SHOWN_CHARACTERS = 80
 
 
 def _show(given: object) -> str:
-    if isinstance(given, bool):
-        return str(given).lower()
-    return repr(given)
+    """Write a value as the file does; nothing for a table, or what may hold one with a secret."""
+    if isinstance(given, list):
+        if any(isinstance(one, list | dict | SecretStr) for one in given):
+            return ""
+        text = f"[{', '.join(map(_show, given))}]"
+    elif isinstance(given, bool):
+        text = str(given).lower()
+    elif isinstance(given, date | time):  # a datetime is a date
+        text = given.isoformat()
+    elif isinstance(given, str | int | float):
+        text = repr(given)
+    else:
+        return ""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def _place(
-    location: tuple[int | str, ...], document: dict[str, Any]
+    path: tuple[int | str, ...], document: dict[str, Any]
 ) -> tuple[str, str, type[Section] | None]:
     """Say where a mistake is: the words of the file, its key, and the model it belongs to."""
     words: list[str] = []
     key = ""
     section: type[Section] | None = Config
-    at, path = 0, [part for part in location if part not in ("Tls", "bool")]
-    if len(path) >= 2 and path[0] in ("smsc", "tenant") and isinstance(path[1], int):
-        words.append(_table_name(str(path[0]), path[1], document))
-        section = Smsc if path[0] == "smsc" else Tenant
+    at = 0
+    if path[0] in ("smsc", "tenant"):
+        kind = str(path[0])
+        if len(path) == 1 or not isinstance(path[1], int):
+            return f"[[{kind}]]", kind, None
+        words.append(_table_name(kind, path[1], document))
+        section = Smsc if kind == "smsc" else Tenant
         at = 2
-    elif path and path[0] == "class":
+    elif path[0] == "class":
         words.append(f"[class.{path[1]}]" if len(path) > 1 else "[class]")
         section, at = (ClassRules, 2) if len(path) > 2 else (Classes, len(path))
         key = str(path[1]) if len(path) == 2 else ""
-    elif path and path[0] in _SECTIONS:
+    elif path[0] in _SECTIONS:
         words.append(f"[{path[0]}]")
         section, at = _SECTIONS[str(path[0])], 1
     for part in path[at:]:
@@ -545,16 +720,14 @@ _SECTIONS: dict[str, type[Section]] = {
 
 def _table_name(kind: str, number: int, document: dict[str, Any]) -> str:
     """Name one of several tables by its name, or by its number where it has none."""
-    table = document[kind][number]
-    name = table.get("name") if isinstance(table, dict) else None
-    return f'[[{kind}]] "{name}"' if isinstance(name, str) else f"[[{kind}]] {number + 1}"
+    name = dict(_tables(document, kind)).get(number, {}).get("name")
+    named = isinstance(name, str) and name.isprintable()
+    return f'[[{kind}]] "{name}"' if named else f"[[{kind}]] {number + 1}"
 
 
 def _nearest(key: str, section: type[Section] | None) -> str:
     if section is None:
         return "it is not known here"
-    known = [
-        field.alias or name for name, field in section.model_fields.items() if name != "source"
-    ]
+    known = [field.alias or name for name, field in section.model_fields.items()]
     near = difflib.get_close_matches(key, known, 1, 0.6)
     return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"

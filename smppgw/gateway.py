@@ -22,13 +22,10 @@ from smppgw.errors import DatabaseError
 from smppgw.ledger import jobs
 from smppgw.ledger.turn import Arrivals, Demand, Turned, recover, turn
 from smppgw.ledger.writer import Writer
-from smppgw.link import Link
+from smppgw.link import Link, Trace
 from smppgw.metrics import Endpoint, Metrics
 
 log = structlog.get_logger()
-
-# The binds of one session of an account, by its mode.
-_KINDS = {"transceiver": ("transceiver",), "transmitter+receiver": ("transmitter", "receiver")}
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
 HOUSEKEEPING_S = 1.0
@@ -40,9 +37,15 @@ DRAIN_MARGIN_S = 2.0
 class Gateway:
     """One process that holds the binds of a configuration and serves its ledger."""
 
-    def __init__(self, config: Config) -> None:
-        """Prepare; nothing is opened before `run`."""
+    def __init__(self, config: Config, trace: Trace | None = None) -> None:
+        """Prepare; nothing is opened before `run`.
+
+        Args:
+            config: the configuration.
+            trace: whether PDUs are logged to begin with; not at all by default.
+        """
         self._config = config
+        self._trace = trace or Trace()
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._drained = asyncio.Event()
@@ -62,6 +65,26 @@ class Gateway:
     def stop(self) -> None:
         """Begin to stop: drain the window, unbind, leave. May be called twice, and before `run`."""
         self._stopping.set()
+        self._wake.set()
+
+    def switch_trace(self) -> None:
+        """Begin to log PDUs, or stop it."""
+        self._trace.on = not self._trace.on
+        log.info("trace.on" if self._trace.on else "trace.off", masked=self._trace.masked)
+
+    def reload(self, config: Config) -> None:
+        """Take over what a new configuration changes and can be changed while running."""
+        by_name = {smsc.name: smsc for smsc in config.smsc}
+        restart = {account.smsc.name for account in self._accounts} ^ set(by_name)
+        for account in self._accounts:
+            smsc = by_name.get(account.smsc.name)
+            if smsc is not None:
+                restart |= {f"{smsc.name}.{key}" for key in account.reload(smsc)}
+        if config.gateway != self._config.gateway:
+            restart.add("gateway")
+        if config.metrics != self._config.metrics:
+            restart.add("metrics")
+        log.info("gateway.reloaded", needs_restart=sorted(restart))
         self._wake.set()
 
     # Life
@@ -116,8 +139,16 @@ class Gateway:
             )
             account = Account(smsc, ids[smsc.name], mine if smsc.prefixes else None)
             self._accounts.append(account)
-            for number, kind in enumerate(_KINDS[smsc.mode] * smsc.binds, 1):
-                link = Link(len(self._links), account, number, kind, self._metrics, self._wake.set)
+            for number, kind in enumerate(smsc.bind_kinds, 1):
+                link = Link(
+                    len(self._links),
+                    account,
+                    number,
+                    kind,
+                    self._metrics,
+                    self._trace,
+                    self._wake.set,
+                )
                 self._links.append(link)
 
     def _listen(self, stack: AsyncExitStack) -> None:

@@ -10,11 +10,15 @@ wrong, which a person has to mend.
 """
 
 import asyncio
+import os
 import random
+import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -25,10 +29,13 @@ from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, JobText, Lost,
 from smppgw.ledger.turn import Received as ReceivedReceipt
 from smppgw.metrics import Metrics
 from smppgw.render import Renderer
+from smppgw.smpp import pdu
 from smppgw.smpp.pdu import Delivery
 from smppgw.smpp.receipt import parse_receipt
 from smppgw.smpp.session import Answer, Bind, Received, Request, Session, State, Submit, Timers
 from smppgw.smpp.status import BIND_HOPELESS, Verdict, status_of
+from smppgw.smpp.trace import describe
+from smppgw.sms.inbound import decode_text
 
 log = structlog.get_logger()
 
@@ -40,10 +47,23 @@ _FAILURES = ("UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN")  # of a rece
 _BACKLOG_LIMIT = 10_000  # deliver_sm that wait for a turn before the socket is read no further
 
 
+@dataclass(slots=True)
+class Trace:
+    """Whether PDUs are written to the log, and whether numbers and texts in them are hidden."""
+
+    on: bool = False
+    masked: bool = True
+
+
 class _Connection(asyncio.Protocol):
     """One TCP connection and its session, from connect to the last octet."""
 
-    def __init__(self, session: Session, take: Callable[["_Connection", Received], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        take: Callable[["_Connection", Received], None],
+        trace: Callable[[str, bytes], None] | None = None,
+    ) -> None:
         self.session = session
         self.transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -53,6 +73,7 @@ class _Connection(asyncio.Protocol):
         self.reason: str | None = None  # why it is being ended, where that is ours to say
         self._loop = asyncio.get_running_loop()
         self._take = take
+        self._trace = trace
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -60,6 +81,8 @@ class _Connection(asyncio.Protocol):
         self.write(self.session.bind(self._loop.time()))
 
     def data_received(self, data: bytes) -> None:
+        if self._trace is not None:
+            self._trace("received", self.session.pending + data)
         self._take(self, self.session.receive(data, self._loop.time()))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -75,6 +98,8 @@ class _Connection(asyncio.Protocol):
     def write(self, octets: bytes) -> None:
         """Write, where there is still somebody to write to."""
         if octets and self.transport is not None:
+            if self._trace is not None:
+                self._trace("sent", octets)
             self.transport.write(octets)
 
     def close(self, reason: str) -> None:
@@ -107,6 +132,7 @@ class Link:
         bind_number: int,
         kind: str,
         metrics: Metrics,
+        trace: Trace,
         wake: Callable[[], None],
     ) -> None:
         """Make a link that is not connected.
@@ -117,6 +143,7 @@ class Link:
             bind_number: counts from 1 within the account.
             kind: transceiver, transmitter or receiver.
             metrics: where its counts go.
+            trace: whether its PDUs are logged; may change at any time.
             wake: called when something arrived that wants a turn.
         """
         self.index = index
@@ -127,6 +154,7 @@ class Link:
         self.reason: str | None = None
         self.remainder: Remainder | None = None  # segments of the last message still to be sent
         self._metrics = metrics
+        self._trace = trace
         self._wake = wake
         self._renderer = Renderer(account.smsc)
         self._log = log.bind(smsc=account.smsc.name, bind=bind_number)
@@ -174,14 +202,8 @@ class Link:
 
     async def _serve(self) -> str:
         """Connect, bind and serve until the connection ends; returns why it did."""
-        smsc = self.account.smsc
-        password = smsc.password.get_secret_value()
-        session = Session(
-            Bind(smsc.system_id, password, smsc.system_type, self.kind),
-            Timers(smsc.enquire_link_s, smsc.response_timeout_s),
-            smsc.window,
-        )
-        connection = await self._connect(session)
+        session = _session(self.account.smsc, self.kind)
+        connection = await _connect(self.account.smsc, session, self._take, self._log_pdus)
         if isinstance(connection, str):
             return connection
         self._connection = connection
@@ -195,26 +217,6 @@ class Link:
         if self._bind_status:
             return f"the SMSC refuses the bind ({status_of(self._bind_status).name})"
         return connection.ended.result()
-
-    async def _connect(self, session: Session) -> _Connection | str:
-        """Connect, to whichever address of the host answers; returns why where none does."""
-        smsc = self.account.smsc
-        try:
-            context = tls_context(smsc)
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, connection = await self._loop.create_connection(
-                    lambda: _Connection(session, self._take),
-                    smsc.host,
-                    smsc.port,
-                    ssl=context,
-                    server_hostname=_server_name(smsc) if context else None,
-                    happy_eyeballs_delay=_NEXT_ADDRESS_S,
-                )
-        except TimeoutError:
-            return f"{smsc.host}:{smsc.port} does not answer within {CONNECT_TIMEOUT_S:g} s"
-        except OSError as error:
-            return f"{smsc.host}:{smsc.port}: {error.strerror or error}"
-        return connection
 
     async def stop(self) -> None:
         """Unbind and disconnect; returns when the connection is closed, or its time is up."""
@@ -244,6 +246,21 @@ class Link:
         if self.remainder is not None:
             self._arrived.abandoned.append(self.remainder.message_id)
             self.remainder = None
+
+    def _log_pdus(self, direction: str, octets: bytes) -> None:
+        """Write a line for each whole PDU to the log, while somebody wants it."""
+        if not self._trace.on:
+            return
+        walk = pdu.walk(octets)
+        whole = octets if walk.broken is not None else octets[: walk.consumed]
+        alphabet = self.account.smsc.alphabet
+        for line in describe(
+            direction,
+            whole,
+            masked=self._trace.masked,
+            decode_text=lambda text, data_coding: decode_text(text, data_coding, alphabet),
+        ):
+            self._log.info("pdu", pdu=line)
 
     # What the session says
 
@@ -469,6 +486,87 @@ class Link:
         ]
         self._drop_remainder()
         self._wake()
+
+
+async def try_bind(smsc: Smsc, kind: str) -> str | None:
+    """Bind to an SMSC and unbind, as a link would.
+
+    Args:
+        smsc: the account.
+        kind: transceiver, transmitter or receiver.
+
+    Returns:
+        Why it could not be done, or None.
+    """
+    session = _session(smsc, kind)
+    answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def take(connection: _Connection, received: Received) -> None:
+        connection.write(received.write)
+        if received.bind_status is not None and not answered.done():
+            answered.set_result(received.bind_status)
+        if received.closed is not None:
+            connection.close(received.closed)
+
+    connection = await _connect(smsc, session, take)
+    if isinstance(connection, str):
+        return connection
+    waits: set[asyncio.Future[Any]] = {answered, connection.ended}
+    await asyncio.wait(waits, timeout=smsc.response_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    connection.write(session.unbind(asyncio.get_running_loop().time()))
+    if answered.done() and answered.result() == 0:
+        await asyncio.wait({connection.ended}, timeout=CLOSE_TIMEOUT_S)
+    connection.close("done")
+    await connection.ended
+    if not answered.done():
+        return f"no answer to the bind ({connection.ended.result()})"
+    status = answered.result()
+    return f"the SMSC refuses the bind ({status_of(status).name})" if status else None
+
+
+def _session(smsc: Smsc, kind: str) -> Session:
+    password = smsc.password.get_secret_value()
+    return Session(
+        Bind(smsc.system_id, password, smsc.system_type, kind),
+        Timers(smsc.enquire_link_s, smsc.response_timeout_s),
+        smsc.window,
+    )
+
+
+async def _connect(
+    smsc: Smsc,
+    session: Session,
+    take: Callable[[_Connection, Received], None],
+    trace: Callable[[str, bytes], None] | None = None,
+) -> _Connection | str:
+    """Connect, to whichever address of the host answers; returns why where none does."""
+    try:
+        context = tls_context(smsc)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: _Connection(session, take, trace),
+                smsc.host,
+                smsc.port,
+                ssl=context,
+                server_hostname=_server_name(smsc) if context else None,
+                happy_eyeballs_delay=_NEXT_ADDRESS_S,
+            )
+    except TimeoutError:
+        return f"{smsc.host}:{smsc.port} does not answer within {CONNECT_TIMEOUT_S:g} s"
+    except OSError as error:
+        return f"{smsc.host}:{smsc.port}: {_reason(error)}"
+    return connection
+
+
+def _reason(error: OSError) -> str:
+    """Say in plain words why a connection failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or error})"
+    if isinstance(error, socket.gaierror):
+        return f"the name is not known ({error.strerror})"
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _server_name(smsc: Smsc) -> str:

@@ -14,10 +14,10 @@ from smppgw import sms
 from smppgw.config import Smsc
 from smppgw.ledger.keys import SEGMENT_BITS
 from smppgw.ledger.turn import Claim, JobText
-from smppgw.sms.alphabet import decode_gsm, pack
 from smppgw.smpp.pdu import Addresses, Concatenation, SubmitTemplate
 from smppgw.smpp.receipt import asks_receipt
 from smppgw.smpp.session import Submit
+from smppgw.sms.alphabet import decode_gsm, pack
 
 _JOBS_KEPT = 256
 _FLASH = 0x10  # message class 0 (3GPP TS 23.038, 4)

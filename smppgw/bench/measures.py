@@ -77,7 +77,7 @@ class Sizes:
     alerts: int = 100
     jobs: int = 10_000
     job_messages: int = 10
-    kill_after: int = 2_000
+    kill_after: int = 200
 
 
 FULL = Sizes()
@@ -93,7 +93,6 @@ QUICK = Sizes(
     contract_s=5.0,
     alerts=10,
     jobs=300,
-    kill_after=500,
 )
 
 
@@ -269,7 +268,7 @@ def _peer(
 
 
 def _share_of_core(used_s: list[float], legs: list[Leg]) -> str:
-    return f"{sum(used_s) / sum(leg.seconds for leg in legs):.0%}"
+    return f"{max(0.0, sum(used_s) / sum(leg.seconds for leg in legs)):.0%}"
 
 
 def _per_s(reports: list[Mapping[str, float]]) -> list[float]:
@@ -545,9 +544,13 @@ def _restart(stage: Stage, sizes: Sizes) -> list[Row]:
 
 
 def _restarted(stage: Stage, queued: int, kill_after: int) -> float:
-    """Kill a gateway at work, start another; returns seconds from its bind to its first submit."""
-    with stage.smsc(record=True) as smsc:
-        site = stage.filled(queued, smsc, window=100)
+    """Kill a gateway whose window is full, start another.
+
+    Returns:
+        Seconds from its bind to its first submit_sm.
+    """
+    with stage.smsc("--latency", "500ms", record=True) as smsc:
+        site = stage.filled(queued, smsc, window=100, throughput=200)
 
         def sent() -> bool:
             with site.ledger() as db:
@@ -633,6 +636,6 @@ _TAKE: dict[str, Callable[[Stage, Sizes], list[Row]]] = {
     "backlog": _backlog,
     "alert": _alert,
     "restart": _restart,
-    "small-jobs": _small_jobs,
-    "huge-backlog": _huge_backlog,
+    "jobs": _small_jobs,
+    "huge": _huge_backlog,
 }

@@ -94,7 +94,8 @@ class Process:
         """
         self.name = name
         self._log = log
-        self._line = b""
+        self._said = b""
+        self._said_at = 0.0
         with log.open("ab") as stderr:
             self._child = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -162,18 +163,18 @@ class Process:
         """
         stream, deadline = self._child.stdout, time.monotonic() + limit_s
         assert stream is not None
-        while b"\n" not in self._line:
+        while b"\n" not in self._said:
             ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise self.failure(f"said nothing for {limit_s:g} s")
             octets = os.read(stream.fileno(), 1 << 16)
-            at = time.monotonic()
+            self._said_at = time.monotonic()
             if not octets:
                 self._child.wait(STOP_LIMIT_S)
                 raise self.failure(f"ended with status {self._child.returncode} and said nothing")
-            self._line += octets
-        line, _, self._line = self._line.partition(b"\n")
-        return at, line.decode()
+            self._said += octets
+        line, _, self._said = self._said.partition(b"\n")
+        return self._said_at, line.decode()
 
     def finish(self, limit_s: float) -> Memory:
         """Wait until it ends by itself, with status 0.
@@ -193,6 +194,11 @@ class Process:
         if self._child.returncode:
             raise self.failure(f"ended with status {self._child.returncode}")
         return memory
+
+    def wait(self, limit_s: float) -> None:
+        """Let it end by itself for a while, with whatever status."""
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(limit_s)
 
     def kill(self) -> None:
         """End it with SIGKILL, and reap it."""
@@ -352,7 +358,7 @@ class Stage:
         with Process(arguments, self._log, name=name) as process:
             _, line = process.line(limit_s)
             report: Mapping[str, float] = json.loads(line)
-            process.finish(STOP_LIMIT_S)
+            process.wait(STOP_LIMIT_S)  # how it ends is its own affair: smpp34 may crash then
         return report
 
     # Ledgers

@@ -15,7 +15,7 @@ from smppgw import bench as benchmark
 from smppgw.cli.output import err, json_option, show_json
 from smppgw.errors import OperationError
 
-WIDTH = 100  # columns, of the table
+WIDTHS = (30, 16, 16, 8, 3, 22)  # of the table's columns: 100 with what is between them
 DEFAULT = tuple(name for name in benchmark.MEASURES if name not in benchmark.ON_REQUEST)
 
 
@@ -87,23 +87,20 @@ def bench(
     if as_json:
         show_json(document)
     else:
-        show(result, Console(width=WIDTH, highlight=False))
+        show(result, Console(width=sum(WIDTHS) + len(WIDTHS) - 1, highlight=False))
     return 0
 
 
 def show(result: benchmark.Result, console: Console) -> None:
     """Print the table, and the machine that it was measured on."""
     table = Table(box=box.SIMPLE, padding=0, header_style="bold", show_edge=False)
-    table.add_column("", min_width=30)
-    table.add_column("Figure", justify="right", no_wrap=True)
-    table.add_column("Ratio", justify="right", no_wrap=True)
-    table.add_column("Budget", justify="right", no_wrap=True)
-    table.add_column("Met")
-    table.add_column("Note", style="dim")
+    for name, width in zip(("", "Figure", "Ratio", "Budget", "Met", "Note"), WIDTHS, strict=True):
+        right = name in ("Figure", "Ratio", "Budget")
+        table.add_column(name, width=width, justify="right" if right else "left")
     for row in result.rows:
         budget = row.budget
         figure = "–" if row.figure is None else f"{number(row.figure)} {budget.unit}"
-        ratio = "" if row.ratio is None else f"{number(row.ratio)} × {row.ratio_to or ''}"
+        ratio = "" if row.ratio is None else f"{number(row.ratio)} × {row.ratio_to}".rstrip(" ×")
         limit = ""
         if budget.limit is not None:
             limit = f"{'≥' if budget.at_least else '≤'} {number(budget.limit)}"

@@ -5,7 +5,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
 from zoneinfo import ZoneInfo
@@ -115,37 +115,46 @@ def watch(config_path: Path | None, job: int, as_json: bool) -> None:
 def report(config_path: Path | None, job: int, format_: str, output: Path | None) -> None:
     """Write one row for each message of a job: number, state, times, segments, error."""
     config = load(config_path)
-    zone = ZoneInfo(config.gateway.timezone)
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")
     with _ledger(config) as db:
         found = require(db, job)
-        if format_ == "xlsx" and found.total > _SHEET_ROWS:
-            raise InputError(
-                f"Job {job} has {found.total} messages and a spreadsheet holds {_SHEET_ROWS}: "
-                "take --format csv."
-            )
-        rows = (_cells(row, zone) for row in report_rows(db, job))
-        try:
-            if output is None:
-                _write_text(sys.stdout, format_, rows)
-            elif format_ == "xlsx":
-                _write_xlsx(output, rows)
-            else:
-                # French Excel takes a CSV for UTF-8 only by its mark.
-                encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
-                with output.open("w", encoding=encoding, newline="") as file:
-                    _write_text(file, format_, rows)
-        except BrokenPipeError:
-            raise
-        except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
-            cause = error if isinstance(error, OSError) else error.args[0]
-            raise OperationError(
-                f"The report cannot be written to {output or 'standard output'} "
-                f"({cause.strerror}): name another file with --output, or make room."
-            ) from error
+    if format_ == "xlsx" and found.total > _SHEET_ROWS:
+        raise InputError(
+            f"Job {job} has {found.total} messages and a spreadsheet holds {_SHEET_ROWS}: "
+            "take --format csv."
+        )
+    rows = _rows(config, job)
+    try:
+        if output is None:
+            _write_text(sys.stdout, format_, rows)
+        elif format_ == "xlsx":
+            _write_xlsx(output, rows)
+        else:
+            # French Excel takes a CSV for UTF-8 only by its mark.
+            encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
+            with output.open("w", encoding=encoding, newline="") as file:
+                _write_text(file, format_, rows)
+    except BrokenPipeError:
+        raise
+    except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
+        cause = error if isinstance(error, OSError) else error.args[0]
+        raise OperationError(
+            f"The report cannot be written to {output or 'standard output'} "
+            f"({cause.strerror}): name another file with --output, or make room."
+        ) from error
+    finally:
+        rows.close()
     if output is not None:
         err.print(f"{plural(found.total, 'message')} written to {told(output)}.")
+
+
+def _rows(config: Config, job_id: int) -> Generator[tuple[Any, ...], None, None]:
+    """Read the report's rows; what its reader raises stays out of the ledger's explanations."""
+    zone = ZoneInfo(config.gateway.timezone)
+    with _ledger(config) as db:
+        for row in report_rows(db, job_id):
+            yield _cells(row, zone)
 
 
 def _cells(row: MessageRow, zone: ZoneInfo) -> tuple[Any, ...]:
@@ -256,7 +265,7 @@ def follow(
 
 
 def _moving(config: Config, job: Job) -> tuple[str, ...]:
-    """Return the states that can still change: accepted is one only where receipts are asked for."""
+    """Return the states that can still change: accepted only where receipts are asked for."""
     accounts = [smsc for smsc in config.smsc if job.job_class in smsc.classes]
     if all(smsc.receipts == "none" for smsc in accounts):
         return ("queued", "submitting")

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from smppgw.cli.output import err, set_up_logs
 from smppgw.cli.send import Duration
 from smppgw.config import load
-from smppgw.errors import OperationError
+from smppgw.errors import ConfigError, OperationError
 from smppgw.gateway import Gateway
+from smppgw.link import Trace
 from smppgw.simulator import (
     Behaviour,
     Simulator,
@@ -23,21 +25,44 @@ from smppgw.simulator import (
 
 
 @click.command()
+@click.option("--trace", is_flag=True, help="Log a line for each PDU from the start.")
+@click.option(
+    "--unmasked", is_flag=True, help="Numbers and texts stand in the trace; for a short while only."
+)
 @click.pass_obj
-def run(config_path: Path | None) -> None:
+def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
     """Run the gateway: hold the binds, send, record receipts, serve metrics.
 
     SIGTERM or SIGINT lets the window drain, unbinds and stops with 0; a second one stops at once.
+    SIGHUP reads the configuration again and takes over what can be changed while running: rate,
+    window, time-outs, delays, statuses, passwords; the log says what needs a restart. SIGUSR1
+    switches the trace of PDUs on, and off again.
     """
     config = load(config_path)
     set_up_logs()
 
     async def serve() -> None:
-        gateway = Gateway(config)
+        gateway = Gateway(config, Trace(on=trace, masked=not unmasked))
         on_signals(gateway.stop)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, gateway.switch_trace)
+        loop.add_signal_handler(signal.SIGHUP, _reload, gateway, config_path)
         await gateway.run()
 
     run_until_signal(serve())
+
+
+log = structlog.get_logger()
+
+
+def _reload(gateway: Gateway, config_path: Path | None) -> None:
+    """Take over a changed configuration, or say what is wrong with it and go on as before."""
+    try:
+        config = load(config_path)
+    except ConfigError as error:
+        log.error("config.refused", problems=error.problems)
+    else:
+        gateway.reload(config)
 
 
 @click.command(

@@ -183,7 +183,8 @@ def _ask(config: Config, order: dict[str, Any]) -> None:
     document, plan = _picture(config, order, show=True)
     _show(document, plan, as_json=False)
     _require_recipients(plan)
-    click.confirm("Send it?", abort=True, err=True)
+    if not click.confirm("Send it?", err=True):
+        raise OperationError("Nothing was queued.")
     if plan.recipients.left_out_file is not None:
         Path(plan.recipients.left_out_file).unlink(missing_ok=True)  # submit makes it again
 

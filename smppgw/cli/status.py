@@ -1,5 +1,6 @@
 """`status` and `check`: the gateway from outside, and the configuration by itself."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from zoneinfo import ZoneInfo
 import click
 
 from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
-from smppgw.config import load
+from smppgw.config import Config, load
 from smppgw.errors import ConfigError
 from smppgw.ledger import jobs
 from smppgw.ledger.database import Locks, explained, open_database
 from smppgw.ledger.turn import RECEIPT_KINDS
+from smppgw.link import try_bind
 
 
 @dataclass
@@ -109,10 +111,15 @@ def status(config_path: Path | None, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--connect", is_flag=True, help="Also bind to each SMSC, and unbind.")
 @json_option
 @click.pass_obj
-def check(config_path: Path | None, as_json: bool) -> int:
-    """Read the configuration and say everything that is wrong with it."""
+def check(config_path: Path | None, connect: bool, as_json: bool) -> int:
+    """Read the configuration and say everything that is wrong with it.
+
+    With --connect each account is tried too: an account that allows one session alone refuses while
+    the gateway holds it.
+    """
     try:
         config = load(config_path)
     except ConfigError as error:
@@ -121,11 +128,33 @@ def check(config_path: Path | None, as_json: bool) -> int:
         show_json({"ok": False, "source": error.source, "problems": list(error.problems)})
         err.print(f"{plural(len(error.problems), 'mistake')} in {told(error.source)}.")
         return error.exit_status
+    binds = asyncio.run(_try_binds(config)) if connect else []
+    failed = [bind for bind in binds if not bind["ok"]]
     if as_json:
-        show_json({"ok": True, "source": str(config.source), "problems": []})
+        document = {"ok": not failed, "source": str(config.source), "problems": []}
+        show_json(document | ({"binds": binds} if connect else {}))
     else:
         out.print(
             f"{told(config.source)} is good: {plural(len(config.smsc), 'account')}, "
             f"{plural(len(config.tenant), 'tenant')}, database {told(config.gateway.database)}."
         )
-    return 0
+        rows = [(b["smsc"], b["kind"], "bound" if b["ok"] else "failed", b["why"]) for b in binds]
+        if rows:
+            out.print(table(None, "SMSC", "Bind", "Outcome", "Why", rows=rows))
+    if failed:
+        names = ", ".join(sorted({bind["smsc"] for bind in failed}))
+        err.print(
+            f"Could not bind to {told(names)}. Check host, port, credentials and whether the "
+            "operator allows this machine's address."
+        )
+    return 1 if failed else 0
+
+
+async def _try_binds(config: Config) -> list[dict[str, Any]]:
+    """Bind to each account once in each kind that it is configured for."""
+    binds = []
+    for smsc in config.smsc:
+        for kind in dict.fromkeys(smsc.bind_kinds):
+            why = await try_bind(smsc, kind)
+            binds.append({"smsc": smsc.name, "kind": kind, "ok": why is None, "why": why})
+    return binds

@@ -1,7 +1,8 @@
 """Make the demo's list: `python -m smppgw.demo.make_list FILE`.
 
-500 rows as a secretary keeps them: accents, numbers with spaces, dots and a lost zero, overseas numbers,
-duplicates, landlines, nonsense. The numbers are invented, of the form 06 00 00 xx xx and its kin.
+500 rows as a secretary keeps them: accents, numbers with spaces, dots and a lost zero, overseas
+numbers, duplicates, landlines, nonsense. The numbers are invented, of the form 06 00 00 xx xx and
+its kin.
 """
 
 import random

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -21,7 +22,9 @@ from smppgw.errors import DatabaseError, GatewayRunningError
 Database = sqlite3.Connection  # what the other rooms call it
 
 VERSION = 1
+_APPLICATION_ID = 0x534D5050  # "SMPP": tells our files from those of programs that count alike
 BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
+_BUSY_RETRY_S = 0.005
 _CACHE_KIB = 16 * 1024
 _GATEWAY_OCTET = 0
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid
@@ -68,22 +71,19 @@ def _create(path: Path) -> None:
 
 
 def _bring_up(db: sqlite3.Connection, path: Path) -> None:
-    version = _version(db)
-    if version == 0:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        if _version(db) == 0:  # nobody else was quicker
-            if db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                db.execute("ROLLBACK")
-                raise DatabaseError(
-                    f"{path} is a database of some other program: name another file as "
-                    "[gateway] database."
-                )
-            for statement in _statements():
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-        db.execute("COMMIT")
-        version = _version(db)
+    if _empty(db):
+        _write_ahead(db)
+        with transaction(db):
+            if _empty(db):  # nobody else was quicker
+                for statement in _statements():
+                    db.execute(statement)
+                db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+    if _number(db, "application_id") != _APPLICATION_ID:
+        raise DatabaseError(
+            f"{path} is a database of some other program: name another file as [gateway] database."
+        )
+    version = _number(db, "user_version")
     if version != VERSION:
         raise DatabaseError(
             f"{path} has version {version} and this smppgw knows version {VERSION}: "
@@ -91,9 +91,27 @@ def _bring_up(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _version(db: sqlite3.Connection) -> int:
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    return version
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite itself does not wait where several processes do so at once."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_BUSY_RETRY_S)
+
+
+def _empty(db: sqlite3.Connection) -> bool:
+    numbered = _number(db, "application_id") or _number(db, "user_version")
+    return not numbered and not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+
+
+def _number(db: sqlite3.Connection, pragma: str) -> int:
+    number: int = db.execute(f"PRAGMA {pragma}").fetchone()[0]
+    return number
 
 
 def _statements() -> Iterator[str]:
@@ -148,11 +166,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
             db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 class Locks:
@@ -160,6 +178,7 @@ class Locks:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + "-lock")
+        self._jobs: set[int] = set()  # loaded here: no lock stands in the way of its own holder
         with explained(self._path):
             self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
@@ -188,20 +207,23 @@ class Locks:
     def take_job(self, job_id: int) -> None:
         """Say that this process loads a job."""
         self._take(job_id)
+        self._jobs.add(job_id)
 
     def job_abandoned(self, job_id: int) -> bool:
         """Whether no process loads this job."""
-        return self._free(job_id)
+        return job_id not in self._jobs and self._free(job_id)
 
     def _take(self, octet: int) -> bool:
         lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, octet, 1, 0)
-        try:
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
-        except (BlockingIOError, PermissionError):
-            return False
+        with explained(self._path):
+            try:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, lock)
+            except (BlockingIOError, PermissionError):
+                return False
         return True
 
     def _free(self, octet: int) -> bool:
         lock = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, octet, 1, 0)
-        answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, lock)
+        with explained(self._path):
+            answer = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, lock)
         return bool(_FLOCK.unpack(answer)[0] == fcntl.F_UNLCK)

@@ -20,6 +20,7 @@ from smppgw.ledger.database import Locks, transaction
 from smppgw.ledger.keys import LAST_ORDINAL, MESSAGE_BITS, ROUTE_BITS, messages_of, streams_of
 from smppgw.ledger.turn import MESSAGE_STATES, RECEIPT_KINDS
 
+LAST_JOB = (1 << 23) - 1  # what the schema leaves room for
 MESSAGES_AT_ONCE = 1000  # in one transaction: 2 to 4 ms on the reference machine
 
 
@@ -143,7 +144,8 @@ class Loading:
             self._add_batch(batch)
 
     def _add_batch(self, batch: list[Addressee]) -> None:
-        self._digest.update(json.dumps([(a.recipient, a.fields) for a in batch]).encode())
+        # One line for each, so that it does not matter how they are cut into batches.
+        self._digest.update("".join(f"{a.recipient} {a.fields}\n" for a in batch).encode())
         if self._same is not None:
             return  # only to be compared with the job that is there
         with transaction(self._db):
@@ -231,16 +233,22 @@ def discard_abandoned(db: sqlite3.Connection, locks: Locks) -> int:
 
 
 def _remove(db: sqlite3.Connection, job_id: int) -> None:
-    """Remove a loading job, in transactions as small as those that loaded it."""
+    """Remove a loading job, in transactions as small as those that loaded it.
+
+    One that was finished since somebody looked is acknowledged, and stays.
+    """
     while True:
         with transaction(db):
+            loading = "SELECT 1 FROM job WHERE id = ? AND state = 'loading'"
+            if db.execute(loading, (job_id,)).fetchone() is None:
+                return
             deleted = db.execute(
                 "DELETE FROM message WHERE id IN (SELECT id FROM message"
                 " WHERE id > ? AND id < ? LIMIT ?)",
                 (*messages_of(job_id), MESSAGES_AT_ONCE),
             ).rowcount
             if deleted == 0:
-                db.execute("DELETE FROM job WHERE id = ? AND state = 'loading'", (job_id,))
+                db.execute("DELETE FROM job WHERE id = ?", (job_id,))
                 return
             db.execute(
                 "UPDATE job SET messages = messages - ?1, queued = queued - ?1 WHERE id = ?2",
@@ -285,6 +293,8 @@ def _job(row: Sequence[Any]) -> Job:
 
 def find_job(db: sqlite3.Connection, job_id: int) -> Job | None:
     """Return a job as it stands, or None where there is none of that number."""
+    if not 0 < job_id <= LAST_JOB:  # it may be more than SQLite can hold
+        return None
     row = db.execute(f"SELECT {_JOB_COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchone()
     return None if row is None else _job(row)
 

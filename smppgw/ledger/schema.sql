@@ -100,14 +100,18 @@ CREATE TABLE message (
     attempts INTEGER NOT NULL DEFAULT 0,
     -- When a message that came back may be claimed again; NULL for one that never left.
     due_at INTEGER,
+    -- Since when some of its segments are delivered and nothing is told of the others.
+    partial_at INTEGER,
     -- The values of a personal text, JSON by column; NULL where the text is the same for all.
     fields TEXT,
     -- Why it ended, in the words of the SMSC.
     error TEXT,
-    CHECK (due_at IS NULL OR state = 'queued')
+    CHECK (due_at IS NULL OR state = 'queued'),
+    CHECK (partial_at IS NULL OR state = 'accepted')
 ) STRICT;
 
 CREATE INDEX message_requeued ON message (id >> 26, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX message_partial ON message (partial_at) WHERE partial_at IS NOT NULL;
 CREATE INDEX message_unknown ON message (recipient) WHERE state = 'unknown';
 
 CREATE TABLE segment (

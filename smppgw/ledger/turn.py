@@ -9,6 +9,8 @@ is no other place that moves a message from state to state once its job is queue
                  ├→ unknown           no answer and none can come, policy hold
                  └→ queued            throttled, try later, or unknown under resend
     queued → expired                  its validity passed before it left
+    unknown → accepted | delivered | undelivered      a late answer or receipt
+    delivered → undelivered           of a long text, by the receipt of another segment
 
 Nearly every message has one segment and its answer comes while it is `submitting`: those are
 recorded in batches, without looking. Everything else (long texts, late answers, lost requests) is
@@ -39,7 +41,7 @@ from smppgw.ledger.keys import (
     messages_of,
     segments_of,
 )
-from smppgw.smpp.receipt import Receipt, asks_receipt, normal_form, normal_forms
+from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_form, normal_forms
 from smppgw.smpp.status import Verdict
 
 # A message that is to be tried later waits this long, then twice as long each time, up to the
@@ -55,6 +57,9 @@ _STREAMS_AT_ONCE = 32
 # messages of unknown outcome.
 UNTRIED_MS = 5_000
 _UNTRIED_AT_ONCE = 1000
+# A message of which one segment is delivered waits so long for what is told of the others.
+PARTIAL_MS = 60_000
+_PARTIAL_AT_ONCE = 1000
 # What a final receipt makes of a segment. OTHER is not here: an unknown word is kept, not guessed
 # at.
 FINAL_STATES = {
@@ -271,6 +276,7 @@ class _Turn:
         self._moved: Counter[tuple[int, str, str]] = Counter()  # (job, from, to) → messages
         self._receipt_counts: Counter[tuple[int, str]] = Counter()  # (account, kind)
         self._rules_of: dict[int, tuple[int, str]] = {}
+        self._id_forms: dict[int, str] = {}
 
     # Record
 
@@ -304,8 +310,11 @@ class _Turn:
         now = self.now
         early = {
             (account_id, normal_form(receipt.message_id)): position
-            for position, (account_id, _, _, _, receipt) in enumerate(receipts)
-            if receipt.message_id and _final(receipt)
+            for position, (account_id, dialect, _, _, receipt) in enumerate(receipts)
+            if receipt.message_id
+            and _final(receipt)
+            and dialect != "hex-then-decimal"
+            and self._id_form(account_id) == SAME
         }
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
@@ -459,17 +468,22 @@ class _Turn:
         elif states["undelivered"]:
             error = next(row[1] for row in rows if row[0] == "undelivered")
             self._move(message_id, state, "undelivered", error)
+        elif states["delivered"] and any(row[0] == "accepted" and row[3] for row in rows):
+            if state != "delivered":  # else it has waited long enough
+                self._move(message_id, state, "accepted")
+                self.db.execute(
+                    "UPDATE message SET partial_at = ? WHERE id = ?", (self.now, message_id)
+                )
         elif states["delivered"]:
-            # Receipts may be asked for on some segments only: the others stay accepted.
-            awaited = any(row[0] == "accepted" and row[3] for row in rows)
-            self._move(message_id, state, "accepted" if awaited else "delivered")
+            self._move(message_id, state, "delivered")
         else:
             self._move(message_id, state, "accepted")
 
     def _move(self, message_id: int, state: str, to: str, error: str | None = None) -> None:
         if state != to:
             self.db.execute(
-                "UPDATE message SET state = ?, error = ?, due_at = NULL WHERE id = ?",
+                "UPDATE message SET state = ?, error = ?, due_at = NULL, partial_at = NULL"
+                " WHERE id = ?",
                 (to, error, message_id),
             )
             self._moved[message_id >> JOB_BITS, state, to] += 1
@@ -552,12 +566,18 @@ class _Turn:
     ) -> tuple[int, str, int, int, str] | None:
         """Find the newest segment that a receipt's id may name.
 
-        An id that fits only after conversion between hexadecimal and decimal must come from the
-        number that the message went to.
+        What the account's receipts have done so far is tried first. An id must come from the number
+        that the message went to; one that fits as it is, on an account that never converted any, is
+        taken even where the SMSC writes the number otherwise.
         """
         if not message_id:
             return None
-        for position, form in enumerate(normal_forms(message_id, dialect)):
+        forms = normal_forms(message_id, dialect)
+        learned = self._id_form(account_id)
+        if learned in forms:
+            forms = {learned: forms[learned]} | forms
+        elsewhere = None
+        for name, form in forms.items():
             row: tuple[int, str, int, int, str, str] | None = self.db.execute(
                 "SELECT s.id, s.state, s.submitted_at, m.segments, m.state, m.recipient"
                 " FROM segment AS s JOIN message AS m ON m.id = s.id >> 8"
@@ -566,9 +586,30 @@ class _Turn:
                 " ORDER BY s.accepted_at DESC, s.id DESC LIMIT 1",
                 (account_id, form),
             ).fetchone()
-            if row is not None and (position == 0 or _digits(row[5]) == _digits(recipient)):
+            if row is None:
+                continue
+            if _digits(row[5]) == _digits(recipient):
+                if name != learned:
+                    self._learn(account_id, name)
                 return row[:5]
-        return None
+            if name == learned == SAME:
+                elsewhere = row[:5]
+        return elsewhere
+
+    def _id_form(self, account_id: int) -> str:
+        """Return how the account's receipts write ids, as far as that is known."""
+        form = self._id_forms.get(account_id)
+        if form is None:
+            (known,) = self.db.execute(
+                "SELECT id_form FROM account WHERE id = ?", (account_id,)
+            ).fetchone()
+            form = self._id_forms[account_id] = known or SAME
+        return form
+
+    def _learn(self, account_id: int, form: str) -> None:
+        """Remember how the account's receipts write ids: the number they came from agreed."""
+        self._id_forms[account_id] = form
+        self.db.execute("UPDATE account SET id_form = ? WHERE id = ?", (form, account_id))
 
     def _settle(self, segment_id: int, final: str, receipt: Receipt) -> None:
         error = None if final == "delivered" else _error_of(receipt)
@@ -614,14 +655,14 @@ class _Turn:
         if answer.verdict is not Verdict.ACCEPTED:
             return
         message_id = answer.segment_id >> SEGMENT_BITS
-        for position, form in enumerate(normal_forms(answer.smsc_message_id)):
+        for name, form in normal_forms(answer.smsc_message_id).items():
             rows = self.db.execute(
                 f"SELECT id, recipient, {_PARKED} FROM parked WHERE account_id = ?"
                 " AND ltrim(lower(smsc_message_id), '0') = ? ORDER BY id",
                 (answer.account_id, form),
             ).fetchall()
             for parked_id, recipient, *parked in rows:
-                if position and not self._went_to(message_id, recipient):
+                if name != SAME and not self._went_to(message_id, recipient):
                     continue
                 self._take_parked(parked_id, answer.account_id)
                 (current,) = self.db.execute(
@@ -702,6 +743,7 @@ class _Turn:
         for stream_id, cursor in streams:
             if room > 0:
                 room -= self._expire(stream_id, cursor, room)
+        self._end_partial()
         self._try_parked()
         self._note(inbound.keep_house(self.db, self.now))
         orphans = self.db.execute(
@@ -712,6 +754,19 @@ class _Turn:
             self._receipt_counts[account_id, "parked"] -= 1
             self._receipt_counts[account_id, "orphan"] += 1
             self.turned.unmatched["orphan"] += 1
+
+    def _end_partial(self) -> None:
+        """Take messages as delivered of which some SMSCs tell the first or last segment alone.
+
+        Should one of the others be told as undelivered after all, its message becomes that.
+        """
+        rows = self.db.execute(
+            "SELECT id FROM message INDEXED BY message_partial"
+            " WHERE partial_at <= ? ORDER BY partial_at LIMIT ?",
+            (self.now - PARTIAL_MS, _PARTIAL_AT_ONCE),
+        ).fetchall()
+        for (message_id,) in rows:
+            self._move(message_id, "accepted", "delivered")
 
     def _expire(self, stream_id: int, cursor: int, limit: int) -> int:
         """Expire messages of a stream, at most so many; returns how many. The next turn goes on."""

@@ -32,7 +32,7 @@ class Writer(aiosqlite.Connection):
         """
         super().__init__(lambda: open_database(path, create=True), iter_chunk_size=64)
         self.path = path
-        self.locks = Locks(path)
+        self.locks: Locks
 
     async def __aenter__(self) -> "Writer":
         """Become the gateway of this database.
@@ -41,6 +41,7 @@ class Writer(aiosqlite.Connection):
             GatewayRunningError: another process is.
             DatabaseError: it cannot be opened.
         """
+        self.locks = Locks(self.path)
         try:
             self.locks.take_gateway()
             await self
@@ -50,8 +51,10 @@ class Writer(aiosqlite.Connection):
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-        self.locks.close()
+        try:
+            await self.close()
+        finally:
+            self.locks.close()
 
     async def call(
         self,

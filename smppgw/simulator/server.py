@@ -9,8 +9,8 @@ hands back what it had not acknowledged. Each delay is constant, so a queue for 
 keep them all, however much waits.
 
 With a fault or a witness, submit_sm go one by one along a second way, `_on_bent_submits`: slower,
-and the same to the octet where the fault does not show. `Decisions` and `Conduct` say what goes
-wrong; here it is only done.
+and the same, but that each receipt follows its own answer and not those of the whole read.
+`Decisions` and `Conduct` say what goes wrong; here it is only done.
 """
 
 import asyncio
@@ -226,9 +226,11 @@ class Simulator:
 
     def _connect(self) -> Session:
         self._session_number += 1
-        session = Session(self, self._session_number)
+        return Session(self, self._session_number)
+
+    def on_connect(self, session: Session) -> None:
+        """Take in a connection that is made; with TLS, not all that were begun are."""
         self._sessions[session] = None
-        return session
 
     def on_bound(self, session: Session, system_id: str, may: tuple[bool, bool]) -> None:
         """Welcome a session that is bound, and make a note of what is to happen to it."""

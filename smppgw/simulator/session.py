@@ -46,6 +46,9 @@ class Smsc(Protocol):
     def note(self, session: "Session", direction: Direction, octets: bytes) -> None:
         """Record whole PDUs."""
 
+    def on_connect(self, session: "Session") -> None:
+        """Take in a connection that is made."""
+
     def on_bound(self, session: "Session", system_id: str, may: tuple[bool, bool]) -> None:
         """Take a session in; `may` says whether it may submit, and receive."""
 
@@ -97,6 +100,7 @@ class Session(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_HIGH_WATER_OCTETS, WRITE_LOW_WATER_OCTETS)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._smsc.on_connect(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()

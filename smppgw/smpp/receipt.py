@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from smppgw.smpp.pdu import ESM_CLASS_UDHI, MESSAGE_PAYLOAD
+
 RECEIPTED_MESSAGE_ID = 0x001E  # SMPP 3.4 issue 1.2, 5.3.2.12
-MESSAGE_PAYLOAD = 0x0424  # 5.3.2.32
 NETWORK_ERROR_CODE = 0x0423  # 5.3.2.31
 MESSAGE_STATE = 0x0427  # 5.3.2.35
 
@@ -24,7 +25,6 @@ MESSAGE_STATE = 0x0427  # 5.3.2.35
 # acknowledges; they say nothing about a message_id. SMPP 5.0, 4.7.12, reads bits 2 and 5 apart, so
 # that both may be set.
 _ESM_TYPE = 0x3C
-_ESM_UDHI = 0x40
 _ESM_NOTIFICATION = 0x20
 _ESM_RECEIPTS = frozenset({0x04, _ESM_NOTIFICATION, 0x04 | _ESM_NOTIFICATION})
 
@@ -129,7 +129,7 @@ _FIELD = re.compile(
 )
 _WRAPPING = "\"'\0"
 _BLANK = " \t\r\n\0"
-_UCS2_CODINGS = frozenset({0x08, 0x18})  # 5.2.19; 0x18 is UCS2 shown at once (3GPP TS 23.038, 4)
+UCS2_CODINGS = frozenset({0x08, 0x18})  # 5.2.19; 0x18 is UCS2 shown at once (3GPP TS 23.038, 4)
 _LONGEST_UDH = 0x1F  # no header is longer, and no receipt begins with a control character
 _PACKED_OCTETS_LIMIT = 255  # a short_message
 
@@ -185,7 +185,7 @@ def parse_receipt(
     tlvs: Mapping[int, bytes] | None = None,
     any_esm_class: bool = False,
 ) -> Receipt | None:
-    """Read a delivery receipt; never raises (1.3 µs for the canonical text).
+    """Read a delivery receipt; never raises (1.5 µs for the canonical text, 2.5 with TLVs).
 
     Args:
         short_message: the deliver_sm's text, with its user data header if it has one.
@@ -208,7 +208,7 @@ def parse_receipt(
     octets = short_message
     if tlvs and not octets:
         octets = tlvs.get(MESSAGE_PAYLOAD, b"")
-    if esm_class & _ESM_UDHI:
+    if esm_class & ESM_CLASS_UDHI:
         octets = _without_header(octets)
     match = _CANONICAL.fullmatch(octets.decode("latin-1"))
     if match is None:
@@ -235,7 +235,7 @@ def parse_receipt(
 
 def _read_loosely(octets: bytes, data_coding: int, notification: bool) -> Receipt:
     """Read the text of a receipt field by field: the plain twin of the canonical expression."""
-    raw, fields = _read(octets, data_coding in _UCS2_CODINGS)
+    raw, fields = _read(octets, data_coding in UCS2_CODINGS)
     word = fields.get("stat", "")
     return Receipt(
         fields.get("id") or None,
@@ -278,6 +278,8 @@ def _read(octets: bytes, ucs2: bool) -> tuple[str, dict[str, str]]:
     data_coding is not to be trusted here: receipts come in UCS2 (praekeltfoundation/vumi #635), in
     ASCII under the data_coding of the message that they are about, and with the octets swapped.
     """
+    if not octets:
+        return "", {}
     announced = None
     for text in _readings(octets, ucs2):
         if announced is None:
@@ -405,16 +407,23 @@ def normal_form(message_id: str) -> str:
     return "".join(c.lower() if c.isascii() else c for c in message_id).lstrip("0")
 
 
-def normal_forms(message_id: str, dialect: str = "auto") -> list[str]:
-    """Return the normal forms under which a receipt's id may have been given, likeliest first.
+SAME, NUMBER, TO_HEX, TO_DECIMAL = "same", "number", "to-hex", "to-decimal"
+
+
+def normal_forms(message_id: str, dialect: str = "auto") -> dict[str, str]:
+    """Return the normal forms under which a receipt's id may have been given.
 
     Args:
         message_id: the id as the receipt has it.
         dialect: the account's `message_id` key: auto, text, decimal, hex, or hex-then-decimal
             (hexadecimal in submit_sm_resp, decimal in the receipt).
+
+    Returns:
+        The forms by what was done to the id, likeliest first, no two the same: SAME; NUMBER,
+        without 0x and blanks; TO_HEX, read as decimal; TO_DECIMAL, read as hexadecimal.
     """
     exact = normal_form(message_id)
-    forms = [exact]
+    forms = {SAME: exact}
     if dialect in ("text", "decimal"):
         return forms
     given = message_id.strip().lower()
@@ -423,13 +432,15 @@ def normal_forms(message_id: str, dialect: str = "auto") -> list[str]:
         return forms
     decimal = number.isdigit() and not given.startswith("0x")
     if dialect == "hex-then-decimal":
-        return [format(int(number), "x")] if decimal else forms
-    forms.append(number)
+        return {TO_HEX: format(int(number), "x")} if decimal else forms
+    if number != exact:
+        forms[NUMBER] = number
     if dialect == "auto":
         if decimal:
-            forms.append(format(int(number), "x"))
-        forms.append(str(int(number, 16)))
-    return list(dict.fromkeys(forms))
+            forms[TO_HEX] = format(int(number), "x")
+        forms[TO_DECIMAL] = str(int(number, 16))
+    names = {form: name for name, form in reversed(forms.items())}
+    return {name: form for name, form in forms.items() if names[form] == name}
 
 
 def asks_receipt(receipts: str, *, number: int, total: int) -> bool:

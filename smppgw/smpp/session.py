@@ -199,6 +199,11 @@ class Session:
         return self.state is State.CLOSED
 
     @property
+    def pending(self) -> bytes:
+        """The beginning of a PDU whose end has not come yet."""
+        return self._buffer
+
+    @property
     def window(self) -> int:
         """How much of the window is used: all of it, unless answers came late."""
         return int(self._used)

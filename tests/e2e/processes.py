@@ -54,7 +54,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], T], what: str, limit_s: float = PATIENCE_S) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, limit_s: float = PATIENCE_S) -> T:
     """Ask until the answer is true, where no event tells."""
     deadline, pause = time.monotonic() + limit_s, threading.Event()
     while not (answer := condition()):
@@ -83,7 +83,9 @@ class Stream:
             self._ended = True
             self._news.notify_all()
 
-    def wait_for(self, found: Callable[[Sequence[str]], T], limit_s: float = PATIENCE_S) -> T:
+    def wait_for(
+        self, found: Callable[[Sequence[str]], T | None], limit_s: float = PATIENCE_S
+    ) -> T:
         """Wait until the lines so far satisfy; fails when the stream ends or the time is up."""
         deadline = time.monotonic() + limit_s
         with self._news:
@@ -103,12 +105,12 @@ class Stream:
 class Process:
     """A process that stays until it is told to go."""
 
-    def __init__(self, site: "Site", *args: str) -> None:
+    def __init__(self, site: "Site", *args: str, stdin: int = subprocess.DEVNULL) -> None:
         self.popen = subprocess.Popen(
             [*SMPPGW, *args],
             cwd=site.folder,
             env=site.environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -158,7 +160,7 @@ class Smsc(Process):
             site, "simulate", "--port", str(port), "--system-id", SYSTEM_ID,
             "--password", PASSWORD, "--record", "/dev/stdout", *options,
         )  # fmt: skip
-        line = self.err.wait_for(lambda lines: lines[0] if lines else None)
+        line = self.err.wait_for(lambda lines: lines[0] if lines else "")
         match = re.search(r"127\.0\.0\.1:(\d+)", line)
         assert match is not None, line
         self.port = int(match[1])
@@ -230,6 +232,7 @@ class Site:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("SMPPGW_", "PYTEST_", "FORCE_COLOR", "COV_"))
+            and name != "PYTHONDONTWRITEBYTECODE"  # a third of every start is compiling
         }
         self._processes: list[Process] = []
         self._gateways: list[Process] = []
@@ -263,9 +266,9 @@ class Site:
 
     # Processes
 
-    def start(self, *args: str) -> Process:
+    def start(self, *args: str, stdin: int = subprocess.DEVNULL) -> Process:
         """Start a command that stays."""
-        process = Process(self, *args)
+        process = Process(self, *args, stdin=stdin)
         self._processes.append(process)
         return process
 
@@ -283,6 +286,10 @@ class Site:
         gateway.err.wait_for(lambda lines: any(f'"event": "{event}"' in line for line in lines))
         return gateway
 
+    def log(self) -> list[str]:
+        """Return what the gateways wrote so far, line by line."""
+        return [line for gateway in self._gateways for line in gateway.err.lines]
+
     def stop(self) -> None:
         """End everything, and hold what was written to what every process promises."""
         for process in reversed(self._processes):
@@ -292,11 +299,11 @@ class Site:
             assert "\x1b" not in "\n".join((*process.err.lines, *process.out.lines))
         for gateway in self._gateways:
             assert not gateway.out.lines
-            log = "\n".join(gateway.err.lines)
-            assert ANY_NUMBER.search(log) is None
-            assert not [secret for secret in self.secrets if secret in log]
-            for line in gateway.err.lines:
-                json.loads(line)
+        log = self.log()
+        assert ANY_NUMBER.search("\n".join(log)) is None
+        assert not [secret for secret in self.secrets if secret in "\n".join(log)]
+        for line in log:
+            json.loads(line)
 
     # Commands
 

@@ -111,7 +111,7 @@ def misfits(value: Any, shape: Any, place: str = "$") -> list[str]:
             ]
         case tuple():
             faults = [misfits(value, one, place) for one in shape]
-            return [] if [] in faults else sum(faults, [])
+            return [] if [] in faults else [fault for each in faults for fault in each]
         case set():
             fits = isinstance(value, str) and value in shape
         case None:

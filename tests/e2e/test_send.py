@@ -1,4 +1,4 @@
-"""The main job, end to end: a list leaves through gateway and SMSC, and every receipt comes home."""
+"""The main job, end to end: a list leaves through the gateway, and every receipt comes home."""
 
 import json
 import time
@@ -64,12 +64,13 @@ def test_an_alert_leaves_before_what_was_queued_earlier(site: Site) -> None:
     alert = site.submit("--to", national(5000), "--class", "alert", text="La Lys monte, partez.")
     returned = time.monotonic()
     assert site.watch(alert["job"])["counts"]["delivered"] == 1
-    late = [pdu["destination"] for pdu in smsc.record("submit_sm") if pdu["at"] > returned]
-    first = late.index(number(5000)[1:]) if number(5000)[1:] in late else 0
-    assert first <= 10  # of the backlog, what the window held
+    (left_at,) = (
+        pdu["at"] for pdu in smsc.record("submit_sm") if pdu["destination"] == number(5000)[1:]
+    )
+    assert left_at < returned + 1.0  # the backlog takes 25 s
     left = site.job(backlog["job"])["counts"]["queued"]
     assert left > 500
-    assert site.read("status")["queue"]["service"] <= left
+    assert 0 < site.read("status")["queue"]["service"] <= left
 
 
 def test_recipients_come_on_standard_input_too(site: Site) -> None:
@@ -128,15 +129,8 @@ def test_an_smsc_that_was_killed_is_found_again_and_the_job_ends(site: Site) -> 
     smsc.popen.kill()
     smsc.wait()
     gateway.err.wait_for(lambda lines: any('"event": "link.down"' in line for line in lines))
-    status, reason = wait_until(
-        lambda: site.get("/readyz") if site.get("/readyz")[0] == 503 else None, "not ready"
-    )
-    assert status == 503
-    assert reason.strip()
-    assert site.get("/healthz")[0] == 200
     again = site.smsc("--latency", "20ms", "--seed", "7", port=smsc.port)
     wait_until(lambda: site.job(job)["state"] == "done", "the end of the job")
-    assert site.get("/readyz")[0] == 200
     counts = site.job(job)["counts"]
     assert counts["unknown"] <= 10
     assert shown(counts).keys() <= {"delivered", "accepted", "unknown"}

@@ -12,6 +12,7 @@ from smppgw.ledger.jobs import receipt_counts, report_rows, route_ids
 from smppgw.ledger.turn import (
     FIRST_RETRY_MS,
     PARKED_LIMIT_MS,
+    PARTIAL_MS,
     UNTRIED_MS,
     Arrivals,
     Claim,
@@ -563,4 +564,62 @@ def test_a_notification_of_an_attempt_that_failed_is_not_the_end(ledger: Ledger)
     ledger.turn(Arrivals(answered=[ledger.answer(claim)]))
     assert ledger.counts(job) == {"accepted": 1}
     ledger.turn(Arrivals(receipts=[ledger.receipt("1")]))
+    assert ledger.counts(job) == {"delivered": 1}
+
+
+def delivered_in_part(ledger: Ledger) -> tuple[int, Claim]:
+    job = ledger.load(1, segments=3)
+    (claim,) = ledger.claim(3)
+    answers = [ledger.answer(claim, str(number), number=number) for number in (1, 2, 3)]
+    ledger.turn(Arrivals(answered=answers))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("1")]))
+    assert ledger.counts(job) == {"accepted": 1}
+    return job, claim
+
+
+def test_a_long_text_of_which_one_segment_alone_is_told_is_delivered_after_a_while(
+    ledger: Ledger,
+) -> None:
+    job, _ = delivered_in_part(ledger)
+    ledger.now += PARTIAL_MS - 1
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"accepted": 1}
+    ledger.now += 1
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"delivered": 1}
+    ledger.turn(Arrivals(receipts=[ledger.receipt("2")]))
+    assert ledger.counts(job) == {"delivered": 1}
+
+
+def test_a_segment_told_as_undelivered_after_all_makes_its_message_undelivered(
+    ledger: Ledger,
+) -> None:
+    job, _ = delivered_in_part(ledger)
+    ledger.now += PARTIAL_MS
+    ledger.turn(housekeeping=True)
+    ledger.turn(Arrivals(receipts=[ledger.receipt("3", "UNDELIV")]))
+    assert ledger.counts(job) == {"undelivered": 1}
+
+
+def test_what_an_account_does_to_ids_is_learned_and_remembered(ledger: Ledger) -> None:
+    job = ledger.load(3)
+    claims = ledger.claim(3)
+    ids = ("2710", "10", "a")  # 10000, 16 and 10
+    ledger.turn(Arrivals(answered=[ledger.answer(c, i) for c, i in zip(claims, ids, strict=True)]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("10000", recipient=claims[0].recipient[1:])]))
+    assert ledger.counts(job) == {"delivered": 1, "accepted": 2}
+    # As it is this would name the second message; the account has shown that it converts.
+    ledger.turn(Arrivals(receipts=[ledger.receipt("10", recipient="hidden")]))
+    assert ledger.counts(job) == {"delivered": 1, "accepted": 2}
+    ledger.turn(Arrivals(receipts=[ledger.receipt("16", recipient=claims[1].recipient[1:])]))
+    assert ledger.counts(job) == {"delivered": 2, "accepted": 1}
+
+
+def test_an_id_that_fits_as_it_is_is_taken_where_the_smsc_writes_the_number_otherwise(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(1)
+    (claim,) = ledger.claim(1)
+    ledger.turn(Arrivals(answered=[ledger.answer(claim, "0E99")]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("e99", recipient="hidden")]))
     assert ledger.counts(job) == {"delivered": 1}

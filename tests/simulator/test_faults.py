@@ -42,6 +42,15 @@ SUBMIT_RESP = SUBMIT_SM | RESPONSE
 UDH_8, UDH_16 = b"\x05\0\x03\x2a\x03", b"\x06\x08\x04\x01\x2c\x03"
 SHORT_S = 0.02  # a delay that a test can watch passing
 
+# What these do at the same seed is shown where they are.
+WRITE_NOTHING_AT_ONCE = (
+    "slow-answers",
+    "answers-out-of-order",
+    "receipt-early-other-bind",
+    "drop",
+    "cut-anywhere",
+)
+
 _Test = TypeVar("_Test", bound=Callable[..., None])
 SHOWN: set[str] = set()
 
@@ -94,6 +103,14 @@ def with_tlvs(octets: bytes, *tlvs: tuple[int, bytes]) -> bytes:
     """Add optional parameters to a PDU."""
     octets += b"".join(struct.pack(">HH", tag, len(value)) + value for tag, value in tlvs)
     return struct.pack(">I", len(octets)) + octets[4:]
+
+
+def lead_s(witness: Witness) -> float:
+    """Return how long its only receipt went out before its only answer."""
+    [accepted] = witness.accepted
+    [told] = accepted.receipts
+    assert accepted.answered_at is not None
+    return accepted.answered_at - told.sent_at
 
 
 def segments(header: bytes) -> list[bytes]:
@@ -188,7 +205,7 @@ class TestTable:
 class TestSeed:
     """One seed gives one run."""
 
-    @pytest.mark.parametrize("name", FAULTS)
+    @pytest.mark.parametrize("name", [name for name in FAULTS if name not in WRITE_NOTHING_AT_ONCE])
     def test_a_run_with_a_fault_can_be_had_again(self, name: str) -> None:
         async def written(seed: int) -> list[bytes]:
             fault = f"{name}:5" if FAULTS[name].unit == "N" else name
@@ -204,8 +221,6 @@ class TestSeed:
             assert await written(7) == await written(7)
             assert await written(7) != await written(8)
 
-        if name in ("slow-answers", "answers-out-of-order", "receipt-early-other-bind"):
-            return  # nothing is written at once; what these do is shown below
         run(scenario())
 
     @pytest.mark.parametrize("name", ["no-answer", "throttle", "vendor-status", "nack"])
@@ -260,15 +275,13 @@ class TestMessageIds:
     def test_ids_start_again_when_an_account_without_a_bind_binds(self, ids: str) -> None:
         async def scenario() -> None:
             async with smsc_with("ids-reused", ids=ids) as smsc:
-                given = []
+                given: list[list[str]] = []
                 for _ in range(2):
                     peer = await Esme.bound(smsc.port)
-                    await Esme.bound(smsc.port) if given else None
                     peer.write(submit(2, registered_delivery=0), submit(3, registered_delivery=0))
                     given.append([answered_id(await peer.response()) for _ in range(2)])
-                    smsc.drop_connections()
-                    await smsc.wait_for(lambda counts: not counts.bound)
                     await peer.close()
+                    await smsc.wait_for(lambda counts: not counts.bound)
                 assert given[0] == given[1]
                 assert given[0][0] != given[0][1]
 
@@ -278,7 +291,7 @@ class TestMessageIds:
     def test_ids_go_on_while_the_account_has_another_bind(self) -> None:
         async def scenario() -> None:
             async with smsc_with("ids-reused") as smsc:
-                peers, given = [], set()
+                peers, given = list[Esme](), set[str]()
                 for _ in range(3):
                     peers.append(await Esme.bound(smsc.port))
                     response = await peers[-1].ask(submit(2, registered_delivery=0))
@@ -442,8 +455,7 @@ class TestAnswers:
     def test_one_in_n_is_refused_by_a_generic_nack_with_its_sequence(self) -> None:
         read = responses(talk("nack:4", submits=8))
         nacks = [each for each in read if each.command_id == GENERIC_NACK]
-        assert [each.sequence_number - 2 for each in nacks][0] in range(4)
-        assert len(nacks) == 2
+        assert [(each.sequence_number - 2) // 4 for each in nacks] == [0, 1]
         assert {each.command_status for each in nacks} == {0x03}
         assert {each.sequence_number for each in read} == set(range(2, 10))
 
@@ -484,13 +496,13 @@ class TestWhenReceiptsCome:
     @shows("receipt-first")
     def test_the_response_comes_so_much_later(self) -> None:
         async def scenario() -> None:
-            async with smsc_with(f"receipt-first:{SHORT_S}", receipt_delay_s=60) as smsc:
+            fault, witness = f"receipt-first:{SHORT_S}", Witness()
+            async with smsc_with(fault, receipt_delay_s=60, witness=witness) as smsc:
                 peer = await Esme.bound(smsc.port)
                 peer.write(submit(2))
-                receipt, at = await peer.delivery(), time.monotonic()
-                response = await peer.response()
-                assert time.monotonic() - at >= SHORT_S / 2
+                receipt, response = await peer.delivery(), await peer.response()
                 assert receipt_id(receipt) == answered_id(response)
+                assert lead_s(witness) >= SHORT_S
                 await peer.close()
 
         run(scenario())
@@ -498,12 +510,13 @@ class TestWhenReceiptsCome:
     @shows("receipt-early-other-bind")
     def test_the_receipt_comes_on_another_bind_before_the_response(self) -> None:
         async def scenario() -> None:
-            async with smsc_with(f"receipt-early-other-bind:{SHORT_S}") as smsc:
+            witness = Witness()
+            async with smsc_with(f"receipt-early-other-bind:{SHORT_S}", witness=witness) as smsc:
                 peer, other = await Esme.bound(smsc.port), await Esme.bound(smsc.port)
                 peer.write(submit(2))
                 receipt = await other.delivery()
-                assert await peer.receives_nothing()
                 assert receipt_id(receipt) == answered_id(await peer.response())
+                assert lead_s(witness) >= SHORT_S
                 await peer.close()
                 await other.close()
 
@@ -752,18 +765,18 @@ class TestSessions:
     @shows("already-bound")
     def test_a_lost_connection_holds_its_bind_for_a_while(self) -> None:
         async def scenario() -> None:
-            async with smsc_with("already-bound:0.1") as smsc:
+            async with smsc_with("already-bound:0.3") as smsc:
                 lost = await Esme.bound(smsc.port)
                 peer = await Esme.bound(smsc.port)  # while none is lost
+                began = time.monotonic()
                 await lost.close()
                 await smsc.wait_for(lambda counts: counts.bound == 1)
-                lost_at = time.monotonic()
                 again = await Esme.connect(smsc.port)
                 assert (await again.ask(esme.bind(TRANSCEIVER))).command_status == 0x05
                 other = await Esme.bound(smsc.port, system_id="other")
                 while (await again.ask(esme.bind(TRANSCEIVER))).command_status == 0x05:
                     pass
-                assert time.monotonic() - lost_at >= 0.09
+                assert time.monotonic() - began >= 0.3
                 for each in (peer, again, other):
                     await each.close()
 
@@ -792,9 +805,10 @@ class TestSessions:
         async def scenario() -> None:
             async with smsc_with(f"unbind:{SHORT_S}") as smsc:
                 for _ in range(2):
-                    peer, began = await Esme.bound(smsc.port), time.monotonic()
+                    began = time.monotonic()
+                    peer = await Esme.bound(smsc.port)
                     request = await peer.response()
-                    assert time.monotonic() - began >= SHORT_S / 2
+                    assert time.monotonic() - began >= SHORT_S
                     assert request.command_id == UNBIND
                     assert (await peer.ask(submit(2, registered_delivery=0))).command_status == 0
                     peer.write(pdu(UNBIND | RESPONSE, request.sequence_number))
@@ -828,31 +842,28 @@ class TestSessions:
         run(scenario())
 
     @shows("drop")
-    def test_a_connection_is_cut_after_so_many_submits_which_are_accepted(self) -> None:
+    def test_every_connection_is_cut_after_so_many_submits_which_are_accepted_and_owed(
+        self,
+    ) -> None:
         async def scenario() -> None:
             witness = Witness()
             async with smsc_with("drop:3", witness=witness) as smsc:
-                for round_ in range(2):
+                for seen in (0, 3):
                     peer = await Esme.bound(smsc.port)
                     peer.write(submit(2, registered_delivery=0))
-                    assert len(responses(await peer.all_so_far())) == 1
+                    assert len(await peer.all_so_far()) == 1
                     peer.write(*map(submit, range(3, 8)))
                     assert await peer.ends()
-                    assert smsc.counts.submits == 3 * (round_ + 1)
-                    lost = [entry.sequence for entry in witness.accepted[-2:]]
-                    assert lost == [3, 4]
-                    assert witness.accepted[-1].answered_at is None
-                    witness.accepted[-1].receipts.clear()
-                    again = await Esme.bound(smsc.port, RECEIVER)
-                    owed = deliveries(await again.all_so_far())
-                    assert [receipt_id(each) for each in owed] == [
-                        entry.message_id for entry in witness.accepted[-2:]
-                    ]
-                    again.write(*map(acknowledge, owed))
-                    await smsc.wait_for(
-                        lambda counts, n=2 * round_ + 2: counts.receipts_acknowledged == n
-                    )
-                    await again.close()
+                    assert smsc.counts.submits == seen + 3
+                    first, *lost = witness.accepted[seen:]
+                    assert first.answered_at is not None
+                    assert [(e.sequence, e.answered_at) for e in lost] == [(3, None), (4, None)]
+                    receiver = await Esme.bound(smsc.port, RECEIVER)
+                    owed = deliveries(await receiver.all_so_far())
+                    assert list(map(receipt_id, owed)) == [entry.message_id for entry in lost]
+                    receiver.write(*map(acknowledge, owed))
+                    assert await receiver.receives_nothing()
+                    await receiver.close()
                     await smsc.wait_for(lambda counts: not counts.bound)
 
         run(scenario())
@@ -872,14 +883,14 @@ class TestSessions:
     def test_the_smsc_enquires_again_and_again_and_counts_the_answers(self) -> None:
         async def scenario() -> None:
             async with smsc_with(f"enquire-often:{SHORT_S}") as smsc:
-                peer, began = await Esme.bound(smsc.port), time.monotonic()
-                numbers = set()
+                began = time.monotonic()
+                peer, numbers = await Esme.bound(smsc.port), set()
                 for _ in range(3):
                     request = await peer.response()
                     assert request.command_id == ENQUIRE_LINK
                     numbers.add(request.sequence_number)
                     peer.write(pdu(ENQUIRE_LINK | RESPONSE, request.sequence_number))
-                assert time.monotonic() - began >= 2.5 * SHORT_S
+                assert time.monotonic() - began >= 3 * SHORT_S
                 assert len(numbers) == 3
                 await smsc.wait_for(lambda counts: counts.enquire_links_answered == 3)
                 await peer.close()
@@ -891,19 +902,28 @@ class TestOctets:
     """What no parser may stumble over."""
 
     @shows("cut-anywhere")
-    def test_writes_are_cut_and_nothing_is_lost_or_disordered(self) -> None:
-        async def scenario() -> None:
-            async with smsc_with("cut-anywhere") as smsc:
+    def test_writes_are_cut_where_the_seed_says_and_nothing_is_lost_or_disordered(self) -> None:
+        async def writes(*faults: str, seed: int = 1) -> list[bytes]:
+            async with smsc_with(*faults, seed=seed, witness=Witness()) as smsc:
                 wire = Wire(smsc)
                 wire.read(esme.bind(TRANSCEIVER), *map(submit, range(10)))
                 wire.read(*map(submit, range(10, 20)))
-                while len(wire.pdus()) < 41:
-                    await asyncio.sleep(0)  # the loop's next round, where the next piece goes
-                assert len(wire.writes) > 2
-                ends = {len(b"".join(wire.writes[:n])) for n in range(len(wire.writes))}
-                whole = {len(b"".join(wire.pdus()[:n])) for n in range(41)}
-                assert ends - whole  # some are inside a PDU
+                await wire.has_written(41)
                 wire.close()
+                return [*wire.writes]
+
+        async def scenario() -> None:
+            cut, same, other, uncut = await asyncio.gather(
+                writes("cut-anywhere"),
+                writes("cut-anywhere"),
+                writes("cut-anywhere", seed=2),
+                writes(),
+            )
+            sizes = list(map(len, cut))
+            assert sizes == list(map(len, same)) != list(map(len, other))
+            assert len(cut) > len(uncut)
+            undated = [re.sub(rb"date:\d+", b"date", b"".join(each)) for each in (cut, uncut)]
+            assert undated[0] == undated[1]
 
         run(scenario())
 
@@ -935,7 +955,7 @@ class TestOctets:
                     wire.read(acknowledge(decoded), submit(2))
                     wire.close()
                 transmitter = Wire(smsc)
-                transmitter.read(esme.bind(esme.TRANSMITTER))
+                transmitter.read(esme.bind(esme.TRANSMITTER, system_id="other"))
                 assert len(transmitter.pdus()) == 1
                 transmitter.close()
 
@@ -995,10 +1015,8 @@ class TestOctets:
                     assert set(numbers[:2]) == {0, 0xFFFFFFFF}
                     assert numbers[2] in range(1, 3)  # both are taken
                     peer.write(*map(acknowledge, read))
-                    await smsc.wait_for(
-                        lambda counts, n=first + 1: counts.receipts_acknowledged in (n, n // 2 * 2)
-                    )
-                assert smsc.counts.receipts_acknowledged == 6
+                    assert await peer.receives_nothing()
+                    assert smsc.counts.receipts_acknowledged == first + 1
                 await peer.close()
 
         run(scenario())

@@ -113,3 +113,32 @@ class TestReceipt:
             0x001E: b"0000000042\0",
             0x0427: bytes((STATES[word].message_state,)),
         }
+
+    @pytest.mark.parametrize("receipt_tlvs", [False, True])
+    @pytest.mark.parametrize("receipt_id", [b"0000000042", None])
+    @pytest.mark.parametrize(
+        ("user_data", "esm_class", "data_coding"),
+        [
+            (b"a text of more than twenty characters", 0, 0),
+            (b"\x05\0\x03\x2a\x02\x01part one", 0x40, 0),
+            ("Crue : évacuez".encode("utf-16-be"), 0, 8),
+        ],
+    )
+    def test_without_faults_the_bent_way_writes_what_the_fast_one_does(
+        self,
+        user_data: bytes,
+        esm_class: int,
+        data_coding: int,
+        receipt_id: bytes | None,
+        receipt_tlvs: bool,
+    ) -> None:
+        writer = ReceiptWriter(
+            Behaviour(outcomes={"UNDELIV": 1}, receipt_tlvs=receipt_tlvs, latency_s=90)
+        )
+        submit = Submit(
+            7, b"\x05\0STMARTIN\0", b"\x01\x0133600000001\0", esm_class, 1, data_coding, user_data
+        )
+        decision = Decision(0, b"2a", receipt_id, "UNDELIV")
+        bent = writer.write_bent(submit, decision, NOW_S)
+        assert bent == writer.write([submit], [decision], NOW_S)
+        assert [each.word for each in bent] == ["UNDELIV"] * len(bent)

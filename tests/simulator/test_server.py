@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import ssl
 import struct
 from pathlib import Path
 from typing import Any
@@ -480,6 +481,37 @@ class TestReceiptsAreOwed:
                 await peer.close()
 
         run(scenario())
+
+
+class TestTls:
+    """What a test of TLS needs; it says nothing about ciphers or certificates."""
+
+    def test_sessions_may_be_held_over_tls_and_a_handshake_that_fails_leaves_nothing(self) -> None:
+        async def scenario() -> None:
+            async with Simulator(tls=_anonymous_tls(ssl.PROTOCOL_TLS_SERVER)) as smsc:
+                stranger = await Esme.connect(smsc.port)
+                stranger.write(esme.bind(TRANSCEIVER))
+                assert await stranger.ends()
+                client = _anonymous_tls(ssl.PROTOCOL_TLS_CLIENT)
+                peer = Esme(*await asyncio.open_connection("127.0.0.1", smsc.port, ssl=client))
+                assert (await peer.ask(esme.bind(TRANSCEIVER))).command_status == 0
+                response = await peer.ask(submit(2))
+                assert receipt_id(await peer.delivery()) == answered_id(response)
+                assert smsc.counts.bound == 1
+                await peer.ask(pdu(UNBIND, 3))
+                assert await peer.ends()
+
+        run(scenario())
+
+
+def _anonymous_tls(side: int) -> ssl.SSLContext:
+    """Return a side of a connection that wants no certificate, so that no key has to lie here."""
+    context = ssl.SSLContext(side)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("AECDH:@SECLEVEL=0")
+    return context
 
 
 class TestFraming:

@@ -68,6 +68,12 @@ class TestPeaks:
         seconds = [[other for other in at if begin <= other and other - begin < 1] for begin in at]
         assert witness.most_received_in_a_second["syndic"] == max(map(len, seconds))
 
+    def test_what_is_a_whole_second_apart_is_not_in_one_second(self) -> None:
+        witness = Witness()
+        for now in (10.0, 10.5, 11.0):
+            witness.on_submits("syndic", 1, 1, 1, now)
+        assert witness.most_received_in_a_second["syndic"] == 2
+
     def test_accounts_and_sessions_are_kept_apart(self) -> None:
         witness = Witness()
         witness.on_submits("a", 1, 3, 5, 0.0)

@@ -13,6 +13,7 @@ class Wire(asyncio.Transport):
         super().__init__({"socket": socket.socket()})
         self.writes: list[bytes] = []
         self._closing = False
+        self._written = asyncio.Event()
         self._session = smsc._connect()
         self._session.connection_made(self)
 
@@ -21,6 +22,13 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.writes.append(bytes(data))
+        self._written.set()
+
+    async def has_written(self, count: int) -> None:
+        """Wait until so many whole PDUs are written."""
+        while len(self.pdus()) < count:
+            self._written.clear()
+            await self._written.wait()
 
     def pdus(self) -> list[bytes]:
         return codec.split(b"".join(self.writes))

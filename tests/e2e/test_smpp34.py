@@ -1,0 +1,198 @@
+"""The gateway against an SMSC that nobody here wrote: the server of PyPI's smpp34.
+
+It answers binds without looking at the password, so a wrong one is tried on our own simulator.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import smpp34
+
+from smppgw.sms import compose
+from tests.e2e.processes import PATIENCE_S, Site, free_port, national, number, recipients, shown
+
+pytestmark = pytest.mark.timeout(60)
+
+UDHI = 0x40
+RECEIPT = 0x04
+
+
+class Server:
+    """The server, its sessions, and all that it was sent."""
+
+    def __init__(self, port: int, *, receipts: bool) -> None:
+        self._server = smpp34.Server("127.0.0.1", port, system_id="SMPP34")
+        self._receipts = receipts
+        self._owed: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Condition()
+        self.binds: list[smpp34.Esme] = []
+        self.unbound = 0
+        self.submits: list[smpp34.SubmitSmEvent] = []
+
+    async def serve(self) -> None:
+        """Answer everything until cancelled."""
+        await self._server.start()
+        try:
+            while True:
+                event = await self._server.next()
+                async with self._news:
+                    if isinstance(event, smpp34.Esme):
+                        self.binds.append(event)
+                    elif isinstance(event, smpp34.SubmitSmEvent):
+                        self.submits.append(event)
+                        self._accept(event)
+                    else:
+                        self.unbound += 1
+                    self._news.notify_all()
+        finally:
+            for task in self._owed:
+                task.cancel()
+            await asyncio.gather(*self._owed, return_exceptions=True)
+            await self._server.stop()
+
+    def _accept(self, event: smpp34.SubmitSmEvent) -> None:
+        smsc_message_id = f"{len(self.submits):08x}"
+        event.accept(smsc_message_id)
+        if self._receipts:
+            task = asyncio.create_task(self._deliver(event, smsc_message_id), name="receipt")
+            self._owed.add(task)
+            task.add_done_callback(self._owed.discard)
+
+    async def _deliver(self, event: smpp34.SubmitSmEvent, smsc_message_id: str) -> None:
+        text = (
+            f"id:{smsc_message_id} sub:001 dlvrd:001 submit date:2501010900 "
+            "done date:2501010901 stat:DELIVRD err:000 text:"
+        )
+        answer = await self.binds[-1].deliver_sm(
+            event.source_addr,
+            text.encode(),
+            source_addr=event.destination_addr,
+            source_addr_ton=1,
+            source_addr_npi=1,
+            esm_class=RECEIPT,
+        )
+        assert answer.is_success
+
+    async def wait(self, condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
+        """Wait for what the next events bring."""
+        async with asyncio.timeout(limit_s), self._news:
+            await self._news.wait_for(condition)
+
+
+def against_server(
+    site: Site, scenario: Callable[[Server], Awaitable[None]], *, receipts: bool = True,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Play a scenario with the server and a gateway that binds to it."""
+
+    async def play() -> None:
+        port = free_port()
+        site.configure(port=port, **settings)
+        server = Server(port, receipts=receipts)
+        serving = asyncio.create_task(server.serve(), name="smpp34")
+        try:
+            await asyncio.to_thread(site.gateway)
+            await server.wait(lambda: len(server.binds) == 1)
+            await scenario(server)
+        finally:
+            await asyncio.to_thread(site.stop)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(play())
+
+
+def test_a_list_is_submitted_and_its_receipts_are_matched(site: Site) -> None:
+    async def scenario(server: Server) -> None:
+        (esme,) = server.binds
+        assert esme.system_id == "syndic"
+        assert esme.can_receive
+        listed = site.write_csv(200)
+        job = (await asyncio.to_thread(site.submit, "--recipients", listed))["job"]
+        done = await asyncio.to_thread(site.watch, job)
+        assert shown(done["counts"]) == {"delivered": 200}
+        assert {f"+{submit.destination_addr}" for submit in server.submits} == recipients(200)
+        for submit in server.submits:
+            assert (submit.source_addr, submit.source_addr_ton) == ("STMARTIN", 5)
+            assert (submit.dest_addr_ton, submit.dest_addr_npi) == (1, 1)
+            assert (submit.registered_delivery & 3, submit.esm_class) == (1, 0)
+            assert submit.short_message == b"Coupure d'eau jeudi."
+        receipts = (await asyncio.to_thread(site.read, "status"))["receipts"]
+        assert receipts["received"] == receipts["matched"] == 200
+
+    against_server(site, scenario)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["La Lys monte : " + "évacuez, à pied, par la rue Haute. " * 8, "Fête 🎆 d'été ê " * 12],
+    ids=["gsm7", "ucs2"],
+)
+def test_a_long_text_arrives_in_segments_that_a_header_ties(site: Site, text: str) -> None:
+    async def scenario(server: Server) -> None:
+        job = (await asyncio.to_thread(
+            site.submit, "--to", national(1), "--to", national(2), "--rewrite", "keep", text=text
+        ))["job"]  # fmt: skip
+        done = await asyncio.to_thread(site.watch, job)
+        assert shown(done["counts"]) == {"delivered": 2}
+        composed = compose(text)
+        assert len(composed.segments) > 1
+        parts: dict[str, dict[int, bytes]] = defaultdict(dict)
+        for submit in server.submits:
+            assert submit.esm_class & UDHI
+            assert submit.data_coding == composed.data_coding
+            header_octets = submit.short_message[0] + 1
+            total, part = submit.short_message[header_octets - 2 : header_octets]
+            assert total == len(composed.segments)
+            parts[submit.destination_addr][part] = submit.short_message[header_octets:]
+        assert parts.keys() == {number(1)[1:], number(2)[1:]}
+        for segments in parts.values():
+            assert [segments[part] for part in sorted(segments)] == composed.segments
+
+    against_server(site, scenario)
+
+
+def test_an_idle_bind_is_kept_alive_by_enquire_link(site: Site) -> None:
+    async def scenario(server: Server) -> None:
+        # Without an answer to enquire_link the link would be given up within 0.8 s.
+        with pytest.raises(TimeoutError):
+            await server.wait(lambda: server.unbound > 0, limit_s=2.0)
+        job = (await asyncio.to_thread(site.submit, "--to", national(1)))["job"]
+        assert (await asyncio.to_thread(site.watch, job))["state"] == "done"
+        assert len(server.binds) == 1
+
+    against_server(site, scenario, enquire_link="300ms", response_timeout="500ms")
+
+
+def test_an_unbind_of_the_smsc_is_answered_and_the_gateway_comes_back(site: Site) -> None:
+    async def scenario(server: Server) -> None:
+        listed = site.write_csv(400)
+        job = (await asyncio.to_thread(site.submit, "--recipients", listed))["job"]
+        await server.wait(lambda: len(server.submits) >= 100)
+        await server.binds[0].unbind()
+        await server.wait(lambda: len(server.binds) == 2)
+        done = await asyncio.to_thread(site.watch, job)
+        counts = shown(done["counts"])
+        assert counts.keys() <= {"delivered", "unknown"}
+        assert counts.get("unknown", 0) <= 10
+        written = [submit.destination_addr for submit in server.submits]
+        assert len(written) == len(set(written))
+        events = [json.loads(line)["event"] for line in site.log()]
+        assert events.count("link.down") == 1
+        assert events.count("link.bound") == 2
+
+    against_server(site, scenario, throughput=200)
+
+
+def test_stopping_unbinds(site: Site) -> None:
+    async def scenario(server: Server) -> None:
+        job = (await asyncio.to_thread(site.submit, "--to", national(1)))["job"]
+        await asyncio.to_thread(site.watch, job)
+        await asyncio.to_thread(site.stop)
+        await server.wait(lambda: server.unbound == 1)
+
+    against_server(site, scenario)
