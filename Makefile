@@ -48,6 +48,11 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.bench ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
 	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON))
 
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## Feed sessions broken streams for FUZZ_SECONDS (600)
+	@$(BIN)/python -m tests.fuzz.streams $(FUZZ_SECONDS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
 	@for level in runtime: bench:bench test:test dev:test,dev; do \

@@ -16,6 +16,8 @@ from smppgw.smpp.status import Verdict, status_of
 # The sliding second is kept this much longer, because what we wrote a second apart may be read by
 # the SMSC less than a second apart.
 _MARGIN_S = 0.01
+PERIOD_S = 1.0 + _MARGIN_S
+_TICK_S = 1e-6
 
 
 class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no types
@@ -28,27 +30,37 @@ class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no type
     def next_at(self) -> float:
         """Return when something is left again; time.monotonic seconds."""
         left = self.left()
-        return 0.0 if left > 0 else float(self._task_logs[-left] + self.period)
+        # asyncio-throttle counts a permit as long as it is not older than the period.
+        return 0.0 if left > 0 else float(self._task_logs[-left] + self.period) + _TICK_S
 
 
 class Account:
     """One account, shared by its links."""
 
-    def __init__(self, smsc: Smsc, account_id: int, routes: frozenset[int] | None = None) -> None:
+    def __init__(
+        self,
+        smsc: Smsc,
+        account_id: int,
+        routes: frozenset[int] | None = None,
+        opens_at: float = 0.0,
+    ) -> None:
         """Start with the whole rate, in good health.
 
         Args:
             smsc: its configuration.
             account_id: what the ledger calls it.
             routes: the ledger's numbers of the prefixes that it takes; None is all numbers.
+            opens_at: time.monotonic seconds before which nothing may be written, because an earlier
+                gateway may have used up the rate.
         """
         self.smsc = smsc
         self.account_id = account_id
         self.routes = routes
+        self._opens_at = opens_at
         self.classes = frozenset(smsc.classes)
         self.health = Health()
         self.pace = Pace(smsc.throughput)
-        self._ceiling = _Ceiling(smsc.throughput, 1.0 + _MARGIN_S, retry_interval=0.001)
+        self._ceiling = _Ceiling(smsc.throughput, PERIOD_S, retry_interval=0.001)
         self._verdicts = _verdicts(smsc)
 
     def verdict_on(self, command_status: int) -> Verdict:
@@ -64,11 +76,13 @@ class Account:
 
     def allowance(self, now: float) -> int:
         """Return how many segments all links together may write now (time.monotonic seconds)."""
+        if now < self._opens_at:
+            return 0
         return max(0, min(self.pace.allowance(now), self._ceiling.left()))
 
     def due_at(self) -> float:
         """Return when there may be something to write again."""
-        return max(self.pace.due_at(), self._ceiling.next_at())
+        return max(self.pace.due_at(), self._ceiling.next_at(), self._opens_at)
 
     async def spend(self, segments: int, now: float) -> None:
         """Take permits for segments that are written next."""

@@ -644,7 +644,7 @@ def _explain(error: ErrorDetails, location: tuple[int | str, ...], document: dic
     else:
         allowed = error["msg"]
     given = _given(location, document)
-    shown = "" if kind == "missing" or key == "password" else _show(given)
+    shown = "" if kind == "missing" else _show(given)
     return f"{place}: {allowed}{f', not {shown}' if shown else ''}"
 
 

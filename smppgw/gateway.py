@@ -13,10 +13,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 import structlog
 
-from smppgw.account import Account
+from smppgw.account import PERIOD_S, Account
 from smppgw.config import Config
 from smppgw.errors import DatabaseError
 from smppgw.ledger import jobs
@@ -28,6 +29,7 @@ from smppgw.metrics import Endpoint, Metrics
 log = structlog.get_logger()
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
+_SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 RETRY_S = 1.0  # after a database error
 STALLED_S = 10.0  # a turn loop that has not moved for so long is not healthy
@@ -37,14 +39,21 @@ DRAIN_MARGIN_S = 2.0
 class Gateway:
     """One process that holds the binds of a configuration and serves its ledger."""
 
-    def __init__(self, config: Config, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        trace: Trace | None = None,
+        open_writer: Callable[[Path], Writer] = Writer,
+    ) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:
             config: the configuration.
             trace: whether PDUs are logged to begin with; not at all by default.
+            open_writer: makes the way to the ledger.
         """
         self._config = config
+        self._open_writer = open_writer
         self._trace = trace or Trace()
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
@@ -101,7 +110,9 @@ class Gateway:
             OperationError: the metrics endpoint cannot listen.
         """
         async with AsyncExitStack() as stack:
-            writer = await stack.enter_async_context(Writer(self._config.gateway.database))
+            writer = await stack.enter_async_context(
+                self._open_writer(self._config.gateway.database)
+            )
             await self._open(writer)
             self._listen(stack)
             async with asyncio.TaskGroup() as tasks:
@@ -133,11 +144,19 @@ class Gateway:
         )
         ids = await writer.call(jobs.account_ids, [smsc.name for smsc in self._config.smsc])
         routes = await writer.call(jobs.route_ids, self._config.prefixes)
+        last_claims = await writer.call(jobs.last_claims)
         for smsc in self._config.smsc:
             mine = frozenset(
                 route for prefix, route in routes.items() if prefix.startswith(smsc.prefixes)
             )
-            account = Account(smsc, ids[smsc.name], mine if smsc.prefixes else None)
+            since_s = (_now_ms() - last_claims[ids[smsc.name]]) / 1000
+            rest_s = min(PERIOD_S, max(0.0, PERIOD_S - since_s))  # whatever the clock says
+            account = Account(
+                smsc,
+                ids[smsc.name],
+                mine if smsc.prefixes else None,
+                opens_at=time.monotonic() + rest_s,
+            )
             self._accounts.append(account)
             for number, kind in enumerate(smsc.bind_kinds, 1):
                 link = Link(
@@ -195,13 +214,15 @@ class Gateway:
                 continue
             try:
                 turned = await self._turn(writer, demands, house=house)
+                for link in self._links:
+                    claims = turned.claims.get(link.index)
+                    if claims:
+                        await link.send(claims, turned.remainders.get(link.index), turned.jobs)
+                if house:  # once what was claimed is sent, since the database may fail here too
+                    self._house_kept = now
+                    await self._keep_house(writer)
             except DatabaseError as error:
                 await self._stand_still(error)
-                continue
-            for link in self._links:
-                claims = turned.claims.get(link.index)
-                if claims:
-                    await link.send(claims, turned.remainders.get(link.index), turned.jobs)
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
         began = time.monotonic()
@@ -214,9 +235,6 @@ class Gateway:
         self._exhausted = turned.exhausted
         self._due_at = turned.next_due_at
         self._count(turned)
-        if house:
-            self._house_kept = began
-            await self._keep_house(writer)
         return turned
 
     async def _stand_still(self, error: DatabaseError) -> None:
@@ -235,14 +253,18 @@ class Gateway:
     def _demands(self, now: float) -> list[Demand]:
         """Share each account's allowance among its links.
 
-        While stopping nothing new is claimed, but a message that is half sent is finished.
+        First come those in mid-message, last those that found nothing to claim: else they would
+        take at a low rate what the others need. While stopping nothing new is claimed, but a
+        message that is half sent is finished.
         """
         demands = []
+        self._accounts.append(self._accounts.pop(0))  # each is the first in its turn
         for account in self._accounts:
             left = account.allowance(now)
             classes = account.classes - self._taken_over(account, now)
-            for link in self._links:
-                if link.account is not account or link.kind == "receiver":
+            links = [link for link in self._links if link.account is account]
+            for link in sorted(links, key=self._turn_of):
+                if link.kind == "receiver":
                     continue
                 slots = left
                 if self._stopping.is_set():
@@ -251,6 +273,9 @@ class Gateway:
                 left -= demand.slots
                 demands.append(demand)
         return demands
+
+    def _turn_of(self, link: Link) -> tuple[bool, bool]:
+        return link.remainder is None, link.index in self._exhausted
 
     def _taken_over(self, account: Account, now: float) -> frozenset[str]:
         """Return the classes that other accounts send in place of one that rests."""
@@ -261,7 +286,8 @@ class Gateway:
                 link.account.classes
                 for link in self._links
                 if link.account is not account
-                and link.free_slots > 0
+                and link.state == "bound"  # however full its window is just now
+                and link.kind != "receiver"
                 and link.account.covers(account)
                 and not link.account.health.resting(now)
             )
@@ -271,7 +297,8 @@ class Gateway:
         """Wait for an event, or until the next thing falls due."""
         until = self._house_kept + HOUSEKEEPING_S
         for link in self._links:
-            if link.free_slots > 0 and link.index not in self._exhausted:
+            claims = link.remainder is not None or not self._stopping.is_set()
+            if claims and link.free_slots > 0 and link.index not in self._exhausted:
                 until = min(until, link.account.due_at())
         if self._due_at is not None:
             due = now + (self._due_at - _now_ms()) / 1000
@@ -279,7 +306,7 @@ class Gateway:
                 self._exhausted, self._due_at = set(), None
             until = min(until, due)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, until - now)):
+            async with asyncio.timeout(max(_SHORTEST_SLEEP_S, until - now)):
                 await self._wake.wait()
 
     async def _watch(self, writer: Writer) -> None:

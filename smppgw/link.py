@@ -15,9 +15,10 @@ import random
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -32,7 +33,7 @@ from smppgw.render import Renderer
 from smppgw.smpp import pdu
 from smppgw.smpp.pdu import Delivery
 from smppgw.smpp.receipt import parse_receipt
-from smppgw.smpp.session import Answer, Bind, Received, Request, Session, State, Submit, Timers
+from smppgw.smpp.session import Answer, Bind, Received, Session, State, Submit, Timers
 from smppgw.smpp.status import BIND_HOPELESS, Verdict, status_of
 from smppgw.smpp.trace import describe
 from smppgw.sms.inbound import decode_text
@@ -88,7 +89,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
         self.ended.set_result(
-            self.reason or (str(error) if error else "the SMSC closed the connection")
+            self.reason or (_reason(error) if error else "the SMSC closed the connection")
         )
 
     def tick(self) -> None:
@@ -170,9 +171,10 @@ class Link:
 
     async def run(self) -> None:
         """Hold the bind until `stop`."""
-        first_s, longest_s = self.account.smsc.reconnect_s
-        delay_s = first_s
+        delay_s = 0.0
         while not self._stopping.is_set():
+            first_s, longest_s = self.account.smsc.reconnect_s
+            delay_s = min(max(delay_s, first_s), longest_s)
             self._become("connecting")
             self._bind_status, self._proved = None, False
             began = self._loop.time()
@@ -191,7 +193,7 @@ class Link:
             if self._proved or self._loop.time() - began >= longest_s:
                 delay_s = first_s
             wait_s = delay_s * random.uniform(0.5, 1.0)  # so that links do not come back in step
-            delay_s = min(delay_s * 2, longest_s)
+            delay_s *= 2
             self._become("backoff", reason)
             self._log.warning("link.down", reason=reason, again_in_s=round(wait_s, 1))
             self._metrics.link_reconnects_total.labels(self.account.smsc.name).inc()
@@ -213,7 +215,7 @@ class Link:
             await asyncio.wait({connection.ended}, timeout=_TICK_S)
             connection.tick()
         self._connection = None
-        self._lose(session.lose())
+        self._lose(session)
         if self._bind_status:
             return f"the SMSC refuses the bind ({status_of(self._bind_status).name})"
         return connection.ended.result()
@@ -236,8 +238,11 @@ class Link:
         self._metrics.link_up.labels(*labels).set(int(state == "bound"))
         self._wake()
 
-    def _lose(self, requests: list[Request]) -> None:
+    def _lose(self, session: Session) -> None:
         """Tell the ledger what nobody will answer any more."""
+        in_time = session.outstanding - session.overdue  # the others count as failed already
+        requests = session.lose()
+        self._note_answers(0, in_time)
         self._arrived.lost += [Lost(r.segment_id, r.attempt) for r in requests]
         self._drop_remainder()
         self._wake()
@@ -542,6 +547,9 @@ async def _connect(
     """Connect, to whichever address of the host answers; returns why where none does."""
     try:
         context = tls_context(smsc)
+    except OSError as error:
+        return f"tls: {error}"
+    try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: _Connection(session, take, trace),
@@ -558,7 +566,7 @@ async def _connect(
     return connection
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     """Say in plain words why a connection failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
@@ -566,7 +574,10 @@ def _reason(error: OSError) -> str:
         return f"TLS failed ({error.reason or error})"
     if isinstance(error, socket.gaierror):
         return f"the name is not known ({error.strerror})"
-    return os.strerror(error.errno) if error.errno else str(error)
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    # Of a name with several addresses, what each of them said; of an end without a word, nothing.
+    return str(error) or "the SMSC closed the connection before TLS was agreed upon"
 
 
 def _server_name(smsc: Smsc) -> str:
@@ -582,13 +593,26 @@ def tls_context(smsc: Smsc) -> ssl.SSLContext | None:
     TCP.
 
     Raises:
-        OSError: a file that the configuration names cannot be read, or holds no certificate.
+        OSError: a file that the configuration names cannot be read, or holds no certificate; it
+            says which.
     """
     settings = smsc.tls_settings
     if settings is None:
         return None
-    context = ssl.create_default_context(cafile=settings.ca_file)
+    with _naming(settings.ca_file):
+        context = ssl.create_default_context(cafile=settings.ca_file)
     context.minimum_version = _MINIMUM[settings.minimum]
     if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
+        with _naming(settings.cert_file, settings.key_file):
+            context.load_cert_chain(settings.cert_file, settings.key_file)
     return context
+
+
+@contextmanager
+def _naming(*files: Path | None) -> Iterator[None]:
+    """Name the files with what is wrong with them, which OpenSSL does not."""
+    try:
+        yield
+    except OSError as error:
+        names = " or ".join(str(file) for file in files if file is not None)
+        raise OSError(f"{names} cannot be used ({_reason(error)})") from error

@@ -221,10 +221,9 @@ class Endpoint:
             self._server: _Server = make_server(
                 host, port, application, server_class, _QuietHandler
             )
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
-            reason = getattr(error, "strerror", None) or "no such host"
+        except OSError as error:
             raise OperationError(
-                f"[metrics] listen: {host}:{port} cannot be listened on ({reason}). "
+                f"[metrics] listen: {host}:{port} cannot be listened on ({error.strerror}). "
                 "Name another port in the configuration, or end what uses it."
             ) from error
         self.port: int = self._server.server_port

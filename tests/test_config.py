@@ -784,6 +784,14 @@ def test_a_mistake_in_any_other_section_says_where_what_and_what_is_allowed(
     [
         ("", ["[[smsc]]: must be given", "[[tenant]]: must be given"]),
         (
+            "smsc = [[{ name = 1 }]]\ntenant = [[1], [[2]]]",
+            [
+                "[[smsc]] 1: must be a table",
+                "[[tenant]] 1: must be a table, not [1]",
+                "[[tenant]] 2: must be a table",
+            ],
+        ),
+        (
             "smsc = []\ntenant = []",
             [
                 "[[smsc]]: must have 1 or more entries, not []",

@@ -52,6 +52,7 @@ BUDGETS = (
     Budget("messages_per_s", "speed", "Gateway, window 100", "msg/s", ">= 25000", _SMPPLIB),
     Budget("times_smpplib", "speed", "The same, in times smpplib", "times", ">= 10"),
     Budget("cpu_s_per_1000", "speed", "Gateway, processor", "s/1,000", "<= 0.04", _SMPPLIB),
+    Budget("personal_per_s", "speed", "Gateway, personal texts", "msg/s", "", "one text"),
     Budget("smpplib_per_s", "speed", "smpplib, nothing stored", "msg/s", ""),
     Budget("smpplib_cpu", "speed", "smpplib, processor", "s/1,000", ""),
     Budget("aiosmpplib_per_s", "speed", "aiosmpplib, nothing stored", "msg/s", "", _SMPPLIB),

@@ -23,7 +23,7 @@ BARS = (
     Bar("aiosmpplib_per_s", "aiosmpplib: nothing stored", "#7a869a"),
     Bar("smpplib_per_s", "smpplib: nothing stored", "#7a869a"),
 )
-WIDTH, LEFT, RIGHT, TOP, STEP, THICK = 720, 230, 90, 56, 36, 22
+WIDTH, LEFT, RIGHT, TOP, STEP, THICK = 720, 250, 90, 56, 36, 22
 _TITLE = "Messages a second with their receipts, window 100"
 _STYLE = (
     "text{font-family:sans-serif;font-size:14px;fill:#333}"

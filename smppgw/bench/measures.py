@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from statistics import median
 from typing import NamedTuple
 
 from smppgw.bench.budgets import (
@@ -49,7 +48,7 @@ class Sizes:
 
     Attributes:
         runs: of each figure.
-        messages: at full speed, window 100.
+        messages: at full speed, window 100; a tenth with personal texts.
         messages_window_10: at full speed, window 10.
         peer_messages: for each peer; the bare socket takes ten times as many.
         backlog: messages queued where much is.
@@ -108,10 +107,10 @@ def measure(
         keep: told of each row as it is ready.
     """
     result = Result(stage.machine())
-    fsyncs_ms = []
+    fsyncs_ms: list[float] = []
     for name in MEASURES:
         if name in names:
-            fsyncs_ms.append(stage.fsync_ms())
+            fsyncs_ms += stage.fsyncs_ms()
             stage.say(f"{name}: {MEASURES[name]}")
             said = {**asdict(sizes), "tenth": sizes.import_rows // 10}
             rows = {one.name: replace(one, sizes=said) for one in _TAKE[name](stage, sizes)}
@@ -119,7 +118,8 @@ def measure(
                 if budget.name in rows:
                     result.rows.append(rows[budget.name])
                     keep(rows[budget.name])
-    result.machine["fsync_ms"] = round(median(fsyncs_ms), 3)
+    result.machine["fsync_ms"] = round(percentile(fsyncs_ms, 50), 3)
+    result.machine["fsync_p90_ms"] = round(percentile(fsyncs_ms, 90), 3)
     return result
 
 
@@ -149,12 +149,16 @@ class Leg(NamedTuple):
 
 def _speed(stage: Stage, sizes: Sizes) -> list[Row]:
     legs: list[Leg] = []
+    personal: list[Leg] = []
     peers: dict[str, list[Mapping[str, float]]] = {name: [] for name in ("socket", *PEERS)}
     missing: dict[str, str] = {}
     with stage.smsc() as smsc:
         for run in range(1, sizes.runs + 1):
             _say_run(stage, run, sizes, "gateway, window 100")
             legs.append(_emptied(stage, smsc, sizes.messages, window=100))
+            _say_run(stage, run, sizes, "gateway, window 100, personal texts")
+            tenth = max(1, sizes.messages // 10)
+            personal.append(_emptied(stage, smsc, tenth, window=100, text=PERSONAL_TEXT))
             for name in peers:
                 if name not in missing:
                     _say_run(stage, run, sizes, name)
@@ -173,6 +177,7 @@ def _speed(stage: Stage, sizes: Sizes) -> list[Row]:
     rows = [
         row("messages_per_s", speeds, smpplib, note=note),
         row("cpu_s_per_1000", cpus, smpplib_cpu),
+        row("personal_per_s", [leg.per_s for leg in personal], speeds),
     ]
     if smpplib:
         rows.append(row("times_smpplib", _divided(speeds, smpplib)))
@@ -204,9 +209,9 @@ def _window_10(stage: Stage, sizes: Sizes) -> list[Row]:
     ]
 
 
-def _emptied(stage: Stage, smsc: Smsc, messages: int, *, window: int) -> Leg:
+def _emptied(stage: Stage, smsc: Smsc, messages: int, *, window: int, text: str = TEXT) -> Leg:
     """Queue one job of `messages` first, then let a gateway send it as fast as it can."""
-    site = stage.filled(messages, smsc, window=window)
+    site = stage.filled(messages, smsc, window=window, text=text)
     with stage.gateway(site) as gateway:
         leg = _followed(site, gateway, smsc, messages)
     stage.discard(site)
@@ -353,7 +358,7 @@ def _import(stage: Stage, sizes: Sizes) -> list[Row]:
     personal: list[float] = []
     stage.say("  writing the lists")
     for messages in (rows, tenth):
-        stage.list(messages)
+        stage.recipients(messages)
     for run in range(1, sizes.runs + 1):
         for messages, times, memories, text in (
             (rows, seconds, peaks, TEXT),
@@ -521,7 +526,7 @@ def _submit_alert(stage: Stage, site: Site, number: str) -> float:
 @contextmanager
 def _imports(stage: Stage, site: Site, rows: int) -> Iterator[Callable[[], None]]:
     """Hold a process that imports a list; what is given starts the next one when it has ended."""
-    arguments = ["submit", "--recipients", str(stage.list(rows)), "--text", TEXT, "--json"]
+    arguments = ["submit", "--recipients", str(stage.recipients(rows)), "--text", TEXT, "--json"]
     with ExitStack() as stack:
         running: list[Process] = []
 

@@ -17,7 +17,6 @@ import select
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -296,7 +295,7 @@ class Stage:
         self.folder = Path(self._temporary.name)
         self._log = self.folder / "log"
         self._numbered = 0
-        self._filled: dict[int, Site] = {}
+        self._filled: dict[tuple[int, str], Site] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -382,19 +381,25 @@ class Stage:
         return site
 
     def filled(
-        self, messages: int, smsc: Smsc | None, *, window: int, throughput: int = UNLIMITED
+        self,
+        messages: int,
+        smsc: Smsc | None,
+        *,
+        window: int,
+        throughput: int = UNLIMITED,
+        text: str = TEXT,
     ) -> Site:
         """Make a site with one job of `messages` queued."""
-        if messages not in self._filled:
+        if (messages, text) not in self._filled:
             self.say(f"  queueing {messages:,} messages")
             site = self.site(None)
-            self.submit(site, messages)
-            self.keep(site, messages)
-        return self.copy(self._filled[messages], smsc, window=window, throughput=throughput)
+            self.submit(site, messages, text=text)
+            self.keep(site, messages, text)
+        return self.copy(self._filled[messages, text], smsc, window=window, throughput=throughput)
 
-    def keep(self, site: Site, messages: int) -> None:
+    def keep(self, site: Site, messages: int, text: str = TEXT) -> None:
         """Keep a site that holds one job of `messages`, to be copied when it is wanted."""
-        self._filled[messages] = site._replace(jobs=1)
+        self._filled[messages, text] = site._replace(jobs=1)
 
     def copy(self, site: Site, smsc: Smsc | None, *, window: int, throughput: int) -> Site:
         """Copy a ledger that no process has open."""
@@ -419,7 +424,7 @@ class Stage:
         Raises:
             OperationError: it did not queue exactly `messages`.
         """
-        arguments = ["submit", "--recipients", str(self.list(messages)), "--text", text]
+        arguments = ["submit", "--recipients", str(self.recipients(messages)), "--text", text]
         began = time.monotonic()
         with self.smppgw(*arguments, "--json", *options, site=site) as process:
             memory = process.finish(limit_s)
@@ -430,7 +435,7 @@ class Stage:
             raise OperationError(f"smppgw submit queued {queued:,} of {messages:,} messages.")
         return seconds, memory
 
-    def list(self, messages: int) -> Path:
+    def recipients(self, messages: int) -> Path:
         """Write a secretary's list: `messages` good rows, and one in a hundred that is left out."""
         path = self.folder / f"list-{messages}.csv"
         if not path.exists():
@@ -459,17 +464,17 @@ class Stage:
             "smsc": "given" if self.external else "simulated on the same machine",
         }
 
-    def fsync_ms(self) -> float:
-        """Return the median time that one page takes to the stage's disk."""
-        path, times = self.folder / "fsync", []
+    def fsyncs_ms(self, samples: int = 50) -> list[float]:
+        """Return how long single pages take to the stage's disk."""
+        path, times_ms = self.folder / "fsync", []
         with path.open("wb", buffering=0) as file:
-            for _ in range(50):
+            for _ in range(samples):
                 file.write(bytes(4096))
                 began = time.perf_counter()
                 os.fsync(file.fileno())
-                times.append(time.perf_counter() - began)
+                times_ms.append((time.perf_counter() - began) * 1000)
         path.unlink()
-        return statistics.median(times) * 1000
+        return times_ms
 
 
 def busy_s() -> float:

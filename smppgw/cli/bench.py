@@ -111,7 +111,8 @@ def show(result: benchmark.Result, console: Console) -> None:
     console.print(
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_mb']:,} MB, "
         f"{machine['system']}, Python {machine['python']}, SQLite {machine['sqlite']}, "
-        f"{machine['filesystem']} with {machine['fsync_ms']:.2f} ms for an fsync, "
+        f"{machine['filesystem']} with {machine['fsync_ms']:.2f} ms for an fsync (one in ten "
+        f"{machine['fsync_p90_ms']:.2f} or more), "
         f"load {machine['load_before']} before. SMSC: {machine['smsc']}."
     )
 

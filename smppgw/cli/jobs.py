@@ -58,7 +58,7 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
             job.state,
             job.job_class,
             job.tenant,
-            clock(job.created_at, zone),
+            clock(job.created_at, zone, short=True),
             job.total,
             job.counts["delivered"],
             _troubled(job),
@@ -113,7 +113,10 @@ def watch(config_path: Path | None, job: int, as_json: bool) -> None:
 @click.option("--output", type=click.Path(path_type=Path), help="A file; else standard output.")
 @click.pass_obj
 def report(config_path: Path | None, job: int, format_: str, output: Path | None) -> None:
-    """Write one row for each message of a job: number, state, times, segments, error."""
+    """Write one row for each message of a job.
+
+    Its columns: number, state, submitted_at, accepted_at, done_at, segments, error.
+    """
     config = load(config_path)
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")

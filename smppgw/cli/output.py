@@ -68,7 +68,8 @@ def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = (
         made.add_column(
             column.removeprefix(">"),
             justify="right" if right else "left",
-            no_wrap=at < len(columns),  # the last is the longest
+            no_wrap=at < len(columns),
+            min_width=8 if at == len(columns) else None,  # the last is the longest, and wraps
         )
     for row in rows:
         made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
@@ -92,11 +93,12 @@ def iso(milliseconds: int | None, zone: tzinfo) -> str | None:
     return datetime.fromtimestamp(milliseconds / 1000, zone).isoformat(timespec="milliseconds")
 
 
-def clock(milliseconds: int | None, zone: tzinfo) -> str:
+def clock(milliseconds: int | None, zone: tzinfo, *, short: bool = False) -> str:
     """Write a time of the ledger for people."""
     if milliseconds is None:
         return "–"
-    return datetime.fromtimestamp(milliseconds / 1000, zone).strftime("%d/%m/%Y %H:%M:%S")
+    form = "%d/%m/%y %H:%M" if short else "%d/%m/%Y %H:%M:%S"
+    return datetime.fromtimestamp(milliseconds / 1000, zone).strftime(form)
 
 
 def duration(seconds: float) -> str:

@@ -31,7 +31,7 @@ from smppgw.simulator import (
 )
 @click.pass_obj
 def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
-    """Run the gateway: hold the binds, send, record receipts, serve metrics.
+    """Run the gateway: hold the binds, send, record what comes back.
 
     SIGTERM or SIGINT lets the window drain, unbinds and stops with 0; a second one stops at once.
     SIGHUP reads the configuration again and takes over what can be changed while running: rate,
@@ -118,7 +118,9 @@ def simulate(
     seed: int,
     record: Path | None,
 ) -> None:
-    """Run an SMSC that sends nothing to anybody, for trials and tests, until SIGINT or SIGTERM.
+    """Run an SMSC that sends nothing to anybody, for trials and tests.
+
+    It goes on until SIGINT or SIGTERM.
 
     \b
     smppgw simulate --latency 50ms --receipt-delay 2s --outcomes "DELIVRD=95,UNDELIV=5"

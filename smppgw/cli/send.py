@@ -147,7 +147,7 @@ def submit(
 @json_option
 @click.pass_obj
 def preview(config_path: Path | None, /, as_json: bool, **order: Any) -> int:
-    """Show what submit would do: who, how many segments, how much, how long. Queues nothing."""
+    """Show whom submit would write to, and what it would cost. Queues nothing."""
     return _preview(load(config_path), order, as_json)
 
 
@@ -181,6 +181,8 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
 def _ask(config: Config, order: dict[str, Any]) -> None:
     """Show what would be sent, and go on only if somebody says so."""
     document, plan = _picture(config, order, show=True)
+    if order["strict"] and _left_out(plan):
+        return  # submit refuses it
     _show(document, plan, as_json=False)
     _require_recipients(plan)
     if not click.confirm("Send it?", err=True):

@@ -52,7 +52,7 @@ def _look(path: Path) -> _Seen:
 @json_option
 @click.pass_obj
 def status(config_path: Path | None, as_json: bool) -> None:
-    """Show the gateway as seen from outside: running or not, links, queue, receipts."""
+    """Show the gateway, its links, its queue and its receipts."""
     config = load(config_path)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     seen = _look(path)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from smppgw.errors import InputError
 from smppgw.ledger.database import Locks, transaction
 from smppgw.ledger.keys import LAST_ORDINAL, MESSAGE_BITS, ROUTE_BITS, messages_of, streams_of
-from smppgw.ledger.turn import MESSAGE_STATES, RECEIPT_KINDS
+from smppgw.ledger.turn import AT_ONCE, MESSAGE_STATES, RECEIPT_KINDS
 
 LAST_JOB = (1 << 23) - 1  # what the schema leaves room for
 MESSAGES_AT_ONCE = 1000  # in one transaction: 2 to 4 ms on the reference machine
@@ -213,7 +213,7 @@ class Loading:
             self._db.executemany(
                 "INSERT INTO stream (id, lane, cursor, ready_at)"
                 " SELECT ?1, lane, ?1 << 26, ?2 FROM job WHERE id = ?3",
-                [(first_stream + route, now, self.job_id) for route in sorted(self._ordinals)],
+                [(first_stream + route, AT_ONCE, self.job_id) for route in sorted(self._ordinals)],
             )
         return self.job_id
 
@@ -326,7 +326,7 @@ def report_rows(db: sqlite3.Connection, job_id: int) -> Iterator[MessageRow]:
     while True:
         rows = db.execute(
             "SELECT m.id, m.recipient, m.state, min(s.submitted_at), max(s.accepted_at),"
-            " max(s.done_at), m.segments, m.error"
+            " max(s.done_at), m.segments, coalesce(m.error, max(s.error))"
             " FROM (SELECT * FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?) AS m"
             " LEFT JOIN segment AS s ON s.id > m.id << 8 AND s.id < (m.id + 1) << 8"
             " GROUP BY m.id ORDER BY m.id",
@@ -420,6 +420,11 @@ def account_ids(db: sqlite3.Connection, names: Sequence[str]) -> dict[str, int]:
         )
     rows = db.execute("SELECT name, id FROM account")
     return {name: account_id for name, account_id in rows if name in names}
+
+
+def last_claims(db: sqlite3.Connection) -> dict[int, int]:
+    """Return when something was last claimed for each account, by its id; 0 is never."""
+    return dict(db.execute("SELECT id, claimed_at FROM account").fetchall())
 
 
 def route_ids(db: sqlite3.Connection, prefixes: Iterable[str]) -> dict[str, int]:

@@ -13,6 +13,8 @@ CREATE TABLE account (
     name TEXT NOT NULL UNIQUE,
     -- How its receipts write the ids of its responses, once that is known: see smpp/receipt.py.
     id_form TEXT,
+    -- When something was last claimed for it: a gateway that starts keeps to what the last one left.
+    claimed_at INTEGER NOT NULL DEFAULT 0,
     receipts_received INTEGER NOT NULL DEFAULT 0,
     receipts_matched INTEGER NOT NULL DEFAULT 0 CHECK (receipts_matched >= 0),
     receipts_parked INTEGER NOT NULL DEFAULT 0 CHECK (receipts_parked >= 0),
@@ -62,8 +64,9 @@ CREATE TABLE job (
     -- I2: the counts of a job always sum to its total.
     CHECK (messages = queued + submitting + accepted + delivered + undelivered + rejected
         + expired + cancelled + suppressed + unknown),
-    CHECK ((state = 'done') = (finished_at IS NOT NULL)),
-    CHECK (state <> 'done' OR queued + submitting = 0)
+    CHECK ((state = 'done') <= (finished_at IS NOT NULL)),
+    CHECK (finished_at IS NULL OR state = 'done' OR state = 'cancelled'),
+    CHECK (finished_at IS NULL OR queued + submitting = 0)
 ) STRICT;
 
 CREATE INDEX job_waiting ON job (lane, created_at) WHERE queued > 0;
@@ -97,7 +100,10 @@ CREATE TABLE message (
         OR state = 'undelivered' OR state = 'rejected' OR state = 'expired' OR state = 'cancelled'
         OR state = 'suppressed' OR state = 'unknown'),
     segments INTEGER NOT NULL CHECK (segments BETWEEN 1 AND 255),
+    -- How often it has been sent; an answer counts for the attempt that it answers.
     attempts INTEGER NOT NULL DEFAULT 0,
+    -- As many of them as were forgiven, when somebody had it sent again.
+    forgiven INTEGER NOT NULL DEFAULT 0 CHECK (forgiven <= attempts),
     -- When a message that came back may be claimed again; NULL for one that never left.
     due_at INTEGER,
     -- Since when some of its segments are delivered and nothing is told of the others.

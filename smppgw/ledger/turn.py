@@ -8,6 +8,7 @@ is no other place that moves a message from state to state once its job is queue
                  ├→ rejected          refused for good, or attempts used up
                  ├→ unknown           no answer and none can come, policy hold
                  └→ queued            throttled, try later, or unknown under resend
+    queued → cancelled                by whoever cancelled its job
     queued → expired                  its validity passed before it left
     unknown → accepted | delivered | undelivered      a late answer or receipt
     delivered → undelivered           of a long text, by the receipt of another segment
@@ -22,7 +23,7 @@ Runs in the writer's thread on a plain sqlite3 connection; time is handed in, mi
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ from smppgw.ledger.keys import (
 from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_form, normal_forms
 from smppgw.smpp.status import Verdict
 
+AT_ONCE = 0  # whatever the clock says: it may be set back
 # A message that is to be tried later waits this long, then twice as long each time, up to the
 # longest.
 FIRST_RETRY_MS = 10_000
@@ -52,6 +54,7 @@ LONGEST_RETRY_MS = 3_600_000
 PARKED_LIMIT_MS = 3_600_000
 # Messages that expire in one turn: an expired job of a million must not hold an alert.
 EXPIRED_AT_ONCE = 1000
+CANCELLED_AT_ONCE = 1000
 _STREAMS_AT_ONCE = 32
 # A parked receipt waits so long for its response before its recipient is looked for among the
 # messages of unknown outcome.
@@ -401,11 +404,11 @@ class _Turn:
     def _use_attempt(self, message_id: int) -> bool:
         """Count an attempt; False where it was the last."""
         limit, _ = self._rules(message_id >> JOB_BITS)
-        (attempts,) = self.db.execute(
-            "UPDATE message SET attempts = attempts + 1 WHERE id = ? RETURNING attempts",
+        (used,) = self.db.execute(
+            "UPDATE message SET attempts = attempts + 1 WHERE id = ? RETURNING attempts - forgiven",
             (message_id,),
         ).fetchone()
-        return bool(attempts < limit)
+        return bool(used < limit)
 
     def _late_answer(self, answer: Answered) -> None:
         """Settle an unknown segment by the answer that came after all.
@@ -434,8 +437,8 @@ class _Turn:
 
     def _roll_up(self, message_id: int) -> None:
         """Make a message's state from its segments': the one place where arrows meet."""
-        state, total, attempts = self.db.execute(
-            "SELECT state, segments, attempts FROM message WHERE id = ?", (message_id,)
+        state, total, attempts, forgiven = self.db.execute(
+            "SELECT state, segments, attempts, forgiven FROM message WHERE id = ?", (message_id,)
         ).fetchone()
         rows = self.db.execute(
             "SELECT state, error, command_status, asks_receipt FROM segment"
@@ -443,7 +446,7 @@ class _Turn:
             segments_of(message_id),
         ).fetchall()
         states = Counter(row[0] for row in rows)
-        if states["submitting"]:
+        if states["submitting"] or state in _CLOSED:
             return
         if states["rejected"]:
             status = next(row[2] for row in rows if row[0] == "rejected")
@@ -452,9 +455,9 @@ class _Turn:
             return  # its link goes on with it
         elif states["unknown"]:
             limit, policy = self._rules(message_id >> JOB_BITS)
-            if policy == "resend" and attempts + 1 < limit:
+            if policy == "resend" and attempts - forgiven + 1 < limit:
                 if state != "queued":
-                    self._requeue(message_id, state, self.now, attempts + 1)
+                    self._requeue(message_id, state, AT_ONCE, attempts + 1)
             else:
                 self._move(message_id, state, "unknown", "no answer")
                 self.db.execute(
@@ -463,8 +466,11 @@ class _Turn:
                     (message_id,),
                 )
         elif len(rows) < total:
-            delay_ms = min(FIRST_RETRY_MS << (attempts - 1), LONGEST_RETRY_MS) if attempts else 0
-            self._requeue(message_id, state, self.now + delay_ms, attempts)
+            tried = attempts - forgiven
+            due_at = AT_ONCE
+            if tried:
+                due_at = self.now + min(FIRST_RETRY_MS << (tried - 1), LONGEST_RETRY_MS)
+            self._requeue(message_id, state, due_at, attempts)
         elif states["undelivered"]:
             error = next(row[1] for row in rows if row[0] == "undelivered")
             self._move(message_id, state, "undelivered", error)
@@ -498,6 +504,12 @@ class _Turn:
         self.db.execute(
             "UPDATE stream SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
             (due_at, message_id >> MESSAGE_BITS),
+        )
+        # A late answer may show that a message which ended in doubt has segments still to be sent.
+        self.db.execute(
+            "UPDATE job SET state = iif(state = 'done', 'sending', state), finished_at = NULL"
+            " WHERE id = ? AND finished_at IS NOT NULL",
+            (job_id,),
         )
         if state != "queued":
             self._moved[job_id, state, "queued"] += 1
@@ -568,7 +580,8 @@ class _Turn:
 
         What the account's receipts have done so far is tried first. An id must come from the number
         that the message went to; one that fits as it is, on an account that never converted any, is
-        taken even where the SMSC writes the number otherwise.
+        taken even where the SMSC writes the number otherwise, unless the message is settled: an
+        SMSC that uses its ids again means one whose response is still to come.
         """
         if not message_id:
             return None
@@ -592,7 +605,7 @@ class _Turn:
                 if name != learned:
                     self._learn(account_id, name)
                 return row[:5]
-            if name == learned == SAME:
+            if name == learned == SAME and row[1] == "accepted":
                 elsewhere = row[:5]
         return elsewhere
 
@@ -665,22 +678,25 @@ class _Turn:
                 if name != SAME and not self._went_to(message_id, recipient):
                     continue
                 self._take_parked(parked_id, answer.account_id)
-                (current,) = self.db.execute(
-                    "SELECT state FROM segment WHERE id = ?", (answer.segment_id,)
-                ).fetchone()
-                if current != "accepted":
-                    self._receipt_counts[answer.account_id, "duplicate"] += 1
-                    continue
-                self._receipt_counts[answer.account_id, "matched"] += 1
-                receipt = _unparked(parked)
-                final = _final(receipt)
-                if final is None:
-                    self._note_receipt(answer.segment_id, receipt)
-                else:
-                    self.turned.delivery_ms.setdefault(answer.account_id, []).append(
-                        answer.waited_ms
-                    )
-                    self._settle(answer.segment_id, final, receipt)
+                self._match(
+                    answer.account_id, answer.segment_id, _unparked(parked), answer.waited_ms
+                )
+
+    def _match(self, account_id: int, segment_id: int, receipt: Receipt, took_ms: int) -> None:
+        """Settle a segment by a receipt that was parked, unless one has before."""
+        (state,) = self.db.execute(
+            "SELECT state FROM segment WHERE id = ?", (segment_id,)
+        ).fetchone()
+        if state != "accepted":
+            self._receipt_counts[account_id, "duplicate"] += 1
+            return
+        self._receipt_counts[account_id, "matched"] += 1
+        final = _final(receipt)
+        if final is None:
+            self._note_receipt(segment_id, receipt)
+        else:
+            self.turned.delivery_ms.setdefault(account_id, []).append(took_ms)
+            self._settle(segment_id, final, receipt)
 
     def _take_parked(self, parked_id: int, account_id: int) -> None:
         self.db.execute("DELETE FROM parked WHERE id = ?", (parked_id,))
@@ -693,27 +709,34 @@ class _Turn:
         where they went and from whom, if one alone can be meant.
         """
         untried = self.db.execute(
-            f"SELECT id, account_id, recipient, sender, received_at, {_PARKED}"
+            f"SELECT id, account_id, recipient, sender, {_PARKED}"
             " FROM parked INDEXED BY parked_untried"
             " WHERE NOT tried AND received_at <= ? ORDER BY received_at LIMIT ?",
             (self.now - UNTRIED_MS, _UNTRIED_AT_ONCE),
         ).fetchall()
-        for parked_id, account_id, recipient, sender, received_at, *parked in untried:
+        for parked_id, account_id, recipient, sender, *parked in untried:
             receipt = _unparked(parked)
+            row = self._find(account_id, "auto", recipient, receipt.message_id)
+            if row is not None:  # another copy of it has told the id meanwhile
+                self._take_parked(parked_id, account_id)
+                self._match(account_id, row[0], receipt, self.now - row[2])
+                continue
             final = _final(receipt)
             candidates = self.db.execute(
-                "SELECT segment.id, submitted_at FROM message INDEXED BY message_unknown"
-                " JOIN job ON job.id = message.id >> 32"
+                "SELECT segment.id, submitted_at, message.id"
+                " FROM message INDEXED BY message_unknown JOIN job ON job.id = message.id >> 32"
                 " JOIN segment ON segment.id > message.id << 8"
                 " AND segment.id < (message.id + 1) << 8"
                 " WHERE message.state = 'unknown' AND recipient = ? AND sender = ?"
-                " AND segment.state = 'unknown' AND account_id = ? AND submitted_at <= ? LIMIT 2",
-                (f"+{recipient}", sender, account_id, received_at),
+                " AND segment.state = 'unknown' AND account_id = ?"
+                " ORDER BY asks_receipt DESC, segment.id",
+                (f"+{recipient}", sender, account_id),
             ).fetchall()
-            if len(candidates) != 1 or final is None:
+            if len({candidate[2] for candidate in candidates}) != 1 or final is None:
                 self.db.execute("UPDATE parked SET tried = 1 WHERE id = ?", (parked_id,))
                 continue
-            ((segment_id, submitted_at),) = candidates
+            # Of the segments of one text the first is meant: they were written in their order.
+            segment_id, submitted_at, _ = candidates[0]
             self._take_parked(parked_id, account_id)
             self.db.execute(
                 "UPDATE segment SET smsc_message_id = ?, accepted_at = ? WHERE id = ?",
@@ -722,6 +745,8 @@ class _Turn:
             self._receipt_counts[account_id, "matched"] += 1
             self.turned.delivery_ms.setdefault(account_id, []).append(self.now - submitted_at)
             self._settle(segment_id, final, receipt)
+            # Its id is known now: what else was told of it need not wait to be nobody's.
+            self.db.execute("UPDATE parked SET tried = 0 WHERE recipient = ?", (recipient,))
 
     def _went_to(self, message_id: int, recipient: str) -> bool:
         (ours,) = self.db.execute(
@@ -735,7 +760,8 @@ class _Turn:
         """Expire what waited too long, and give up on receipts whose response never came."""
         streams = self.db.execute(
             "SELECT stream.id, cursor FROM stream JOIN job ON job.id = stream.id >> 6"
-            " WHERE ready_at IS NOT NULL AND (state = 'queued' OR state = 'sending')"
+            " WHERE ready_at IS NOT NULL"
+            " AND (state = 'queued' OR state = 'sending' OR state = 'paused')"
             " AND expires_at <= ? ORDER BY stream.lane, stream.id",
             (self.now,),
         ).fetchall()
@@ -743,6 +769,7 @@ class _Turn:
         for stream_id, cursor in streams:
             if room > 0:
                 room -= self._expire(stream_id, cursor, room)
+        self._cancel()
         self._end_partial()
         self._try_parked()
         self._note(inbound.keep_house(self.db, self.now))
@@ -754,6 +781,15 @@ class _Turn:
             self._receipt_counts[account_id, "parked"] -= 1
             self._receipt_counts[account_id, "orphan"] += 1
             self.turned.unmatched["orphan"] += 1
+
+    def _cancel(self) -> None:
+        """Go on with jobs whose cancelling was not ended, or to which messages came back."""
+        jobs = self.db.execute(
+            "SELECT id FROM job INDEXED BY job_waiting WHERE queued > 0 AND state = 'cancelled'"
+        ).fetchall()
+        for (job_id,) in jobs:
+            cancelled = cancel_some(self.db, job_id)
+            self._moved[job_id, "queued", "cancelled"] += cancelled
 
     def _end_partial(self) -> None:
         """Take messages as delivered of which some SMSCs tell the first or last segment alone.
@@ -800,8 +836,8 @@ class _Turn:
         lane, stream_id = -1, 0
         while open_demands:
             streams = self.db.execute(
-                "SELECT stream.lane, stream.id, cursor, class, ready_at, sender, text, rewrite,"
-                " flash, expires_at FROM stream JOIN job ON job.id = stream.id >> 6"
+                "SELECT stream.lane, stream.id, cursor, class, max(ready_at, created_at), sender,"
+                " text, rewrite, flash, expires_at FROM stream JOIN job ON job.id = stream.id >> 6"
                 " WHERE ready_at IS NOT NULL AND ready_at <= ?1"
                 " AND (stream.lane, stream.id) > (?2, ?3)"
                 " AND (state = 'queued' OR state = 'sending') AND expires_at > ?1"
@@ -828,6 +864,11 @@ class _Turn:
             if len(streams) < _STREAMS_AT_ONCE:
                 break
             lane, stream_id = streams[-1][:2]
+        claimed = {d.account_id for d in demands if d.link in self.turned.claims}
+        self.db.executemany(
+            "UPDATE account SET claimed_at = ? WHERE id = ?",
+            [(self.now, account_id) for account_id in sorted(claimed)],
+        )
         self.turned.exhausted = {demand.link for demand in open_demands}
         if open_demands:
             (self.turned.next_due_at,) = self.db.execute(
@@ -1017,14 +1058,8 @@ class _Turn:
             change[after] += messages
         classes = {}
         for job_id, change in changes.items():
-            classes[job_id] = self.db.execute(
-                _ADD_TO_COUNTS, (*(change[state] for state in MESSAGE_STATES), job_id)
-            ).fetchone()[0]
-            self.db.execute(
-                "UPDATE job SET state = 'done', finished_at = ? WHERE id = ?"
-                " AND (state = 'queued' OR state = 'sending') AND queued + submitting = 0",
-                (self.now, job_id),
-            )
+            classes[job_id] = add_to_counts(self.db, job_id, change)
+            end_job(self.db, job_id, self.now)
         for (job_id, _, after), messages in self._moved.items():
             if after in ENDINGS:
                 self.turned.finished[classes[job_id], after] += messages
@@ -1049,8 +1084,43 @@ MESSAGE_STATES = (
     "suppressed",
     "unknown",
 )
+_CLOSED = frozenset(("rejected", "expired", "cancelled", "suppressed"))  # by us, whatever comes
 ENDINGS = frozenset(MESSAGE_STATES) - {"queued", "submitting", "accepted"}
 RECEIPT_KINDS = ("received", "matched", "parked", "orphan", "duplicate")
+
+
+def add_to_counts(db: sqlite3.Connection, job_id: int, change: Mapping[str, int]) -> str:
+    """Change how many messages of a job are in which state; returns the job's class.
+
+    Args:
+        db: the ledger, in the transaction that moves the messages.
+        job_id: the job.
+        change: by state, what is added; the sum is 0.
+    """
+    row = db.execute(
+        _ADD_TO_COUNTS, (*(change.get(state, 0) for state in MESSAGE_STATES), job_id)
+    ).fetchone()
+    return str(row[0])
+
+
+def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
+    """Cancel messages of a job that wait, CANCELLED_AT_ONCE at most; returns how many."""
+    return db.execute(
+        "UPDATE message SET state = 'cancelled', due_at = NULL WHERE id IN (SELECT id FROM message"
+        " WHERE id > ? AND id < ? AND state = 'queued' LIMIT ?)",
+        (*messages_of(job_id), CANCELLED_AT_ONCE),
+    ).rowcount
+
+
+def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:
+    """End a job of which nothing can be sent any more; one that is cancelled stays that."""
+    db.execute(
+        "UPDATE job SET state = iif(state = 'cancelled', state, 'done'), finished_at = ?"
+        " WHERE id = ? AND state <> 'loading' AND state <> 'done' AND finished_at IS NULL"
+        " AND queued + submitting = 0",
+        (now, job_id),
+    )
+
 
 _ADD_TO_COUNTS = "UPDATE job SET {} WHERE id = ? RETURNING class".format(
     ", ".join(f"{state} = {state} + ?" for state in MESSAGE_STATES)

@@ -4,7 +4,6 @@ Every call runs a whole function of this package in that thread and returns what
 costs one hop there and back, not one for each statement. There is no second writer in the process.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +45,7 @@ class Writer(aiosqlite.Connection):
             self.locks.take_gateway()
             await self
         except BaseException:
-            self.locks.close()
+            self._end()
             raise
         return self
 
@@ -54,7 +53,12 @@ class Writer(aiosqlite.Connection):
         try:
             await self.close()
         finally:
-            self.locks.close()
+            self._end()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():  # at its last step, which must not outlive the event loop
+            self._thread.join()
+        self.locks.close()
 
     async def call(
         self,
@@ -70,10 +74,10 @@ class Writer(aiosqlite.Connection):
             DatabaseError: SQLite could not do it; the function's transaction was rolled back.
         """
         with explained(self.path):
-            work: asyncio.Future[T] = asyncio.ensure_future(
-                self._execute(function, self._conn, *args, **kwargs)  # type: ignore[no-untyped-call]
+            result: T = await self._execute(  # type: ignore[no-untyped-call]  # of aiosqlite
+                function, self._conn, *args, **kwargs
             )
-            return await asyncio.shield(work)
+            return result
 
     async def version(self) -> int:
         """Return a number that changes when another process has written."""

@@ -2,7 +2,7 @@
 
 Two ways in and two ways out. The hot path is a batch path: `walk` cuts a whole read buffer in one
 pass and `SubmitTemplate` splices what differs between messages into a submit_sm that smpplib
-rendered once. Every other PDU, a few in a minute, goes through smpplib by `encode` and `decode`.
+rendered once. Every other PDU, a few in a minute, is written by smpplib and read by its header.
 
 smpplib cuts a bind password to 8 octets, which operators exceed: the bind classes here widen that
 field.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from smpplib import command as smpplib_command
 from smpplib import command_codes, smpp
-from smpplib.exceptions import PDUError, UnknownCommandError
+from smpplib.exceptions import UnknownCommandError
 
 from smppgw.errors import RemoteProtocolError
 
@@ -389,22 +389,17 @@ class Other(NamedTuple):
     command_id: int
     status: int
     sequence: int
-    fields: dict[str, Any]
 
 
 def decode(pdu: bytes) -> Other:
-    """Decode one whole PDU with smpplib; never raises.
+    """Read the header of one whole PDU; never raises.
 
-    A body that smpplib cannot read leaves `fields` empty: the header still says what to answer.
+    Nothing we act upon stands in a body other than those of the hot path and data_sm, and smpplib
+    would write a line to standard error for each TLV of a vendor.
     """
     _, command_id, status, sequence = HEADER.unpack_from(pdu)
     try:
         command = command_codes.get_command_name(command_id)
     except UnknownCommandError:
-        return Other(None, command_id, status, sequence, {})
-    try:
-        parsed = smpp.parse_pdu(pdu, sequence=sequence, allow_unknown_opt_params=True)
-    except (PDUError, UnknownCommandError, struct.error, AttributeError, KeyError, ValueError):
-        return Other(command, command_id, status, sequence, {})
-    fields = {name: getattr(parsed, name, None) for name in parsed.params_order}
-    return Other(command, command_id, status, sequence, fields)
+        command = None
+    return Other(command, command_id, status, sequence)

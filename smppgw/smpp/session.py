@@ -8,10 +8,10 @@ seconds.
 The window: a slot is taken when a submit_sm is encoded and is free again when `settle` says that
 its outcome is on disk, not when the answer is read. A request without answer keeps its slot after
 its time-out, since the SMSC may still hold it (I7): it is told once as overdue, and a late answer
-is told like any other. When every slot is overdue the session ends, which is the only way to get
-the window back. The time-out follows the measured latency, so that a slow SMSC is not taken for a
-silent one; and what is overdue halves the window that is used, which then grows back by one for
-each window of answers in time.
+is told like any other. When every slot is overdue, and no late answer comes for half a time-out
+more, the session ends, which is the only way to get the window back. The time-out follows the
+measured latency, so that a slow SMSC is not taken for a silent one; and what is overdue halves the
+window that is used, which then grows back by one for each window of answers in time.
 
 When the SMSC unbinds, nothing more is submitted, but its unbind is answered only once it has
 answered us and we it, or after a while: the daily unbind of an operator leaves nothing in doubt.
@@ -22,6 +22,7 @@ Source: SMPP 3.4 issue 1.2, sections 2.2 (states), 2.9 (windowing by outstanding
 (timers).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +34,7 @@ from smppgw.smpp.pdu import Delivery, SubmitTemplate
 
 INTERFACE_VERSION = 0x34
 LATENCIES_TO_WAIT = 4  # an answer is overdue after so many smoothed latencies, or more
+TIMEOUTS_TO_END = 1.5  # a window of which nothing is answered ends its session after so many
 LEAVE_S = 2.0  # how long the SMSC's unbind waits for the answers that are still owed
 _SMOOTHING = 8  # a latency counts for an eighth of the smoothed one (RFC 6298, 2.3)
 _RX_R_APPN = 0x66  # deliver_sm_resp for a body that nobody can read: do not send it again
@@ -222,6 +224,11 @@ class Session:
         return len(self._requests) + len(self._overdue)
 
     @property
+    def overdue(self) -> int:
+        """How many of them have been told as overdue."""
+        return len(self._overdue)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is unanswered and nothing waits to be settled."""
         return not self._requests and not self._overdue and not self._unsettled
@@ -230,6 +237,14 @@ class Session:
     def response_timeout_s(self) -> float:
         """How long an answer to a submit_sm may take, by what answers have taken."""
         return max(self._timers.response_timeout_s, LATENCIES_TO_WAIT * self._latency_s)
+
+    @property
+    def _silent_at(self) -> float:
+        """When the session ends for want of answers: never, as long as a slot is not overdue."""
+        if not self._overdue or len(self._overdue) < self._window:
+            return math.inf
+        newest = next(reversed(self._overdue.values()))
+        return newest.sent + TIMEOUTS_TO_END * self.response_timeout_s
 
     @property
     def deadline(self) -> float | None:
@@ -244,7 +259,7 @@ class Session:
             deadlines.append(oldest.sent + self.response_timeout_s)
         if self.state is State.BOUND and not self._control:
             deadlines.append(self._heard + self._timers.enquire_link_s)
-        return min(deadlines)
+        return min([*deadlines, self._silent_at])
 
     # What may be done
 
@@ -407,10 +422,11 @@ class Session:
             if done or now >= self._leave[1]:
                 received.write = pdu.encode("unbind_resp", self._leave[0])
                 self._end(Trigger.LEAVE, "the SMSC unbound", received)
-        elif self._overdue and len(self._overdue) >= self._window:
+        elif now >= self._silent_at:
             self._end(
                 Trigger.TIME_OUT,
-                f"no answer to any of {self._window} submit_sm within {timeout_s:g} s",
+                f"no answer to any of {self._window} submit_sm within"
+                f" {TIMEOUTS_TO_END * timeout_s:g} s",
                 received,
             )
         elif (

@@ -70,8 +70,8 @@ def test_what_was_not_measured_or_has_no_budget_is_neither_met_nor_missed() -> N
 
 
 def test_a_row_has_the_median_figure_and_the_median_ratio_to_what_ran_beside_it() -> None:
-    made = row("messages_per_s", [30.0, 10.0, 50.0], [3.0, 2.0, 1.0], note="why")
-    assert (made.figure, made.ratio, made.runs) == (30.0, 10.0, (30.0, 10.0, 50.0))
+    made = row("messages_per_s", [10.0, 30.0, 50.0], [2.0, 3.0, 1.0], note="why")
+    assert (made.figure, made.ratio, made.runs) == (30.0, 10.0, (10.0, 30.0, 50.0))
     assert made.note == "why"
 
 

@@ -26,6 +26,7 @@ MACHINE = {
     "sqlite": "3.40.1",
     "filesystem": "ext4",
     "fsync_ms": 0.5,
+    "fsync_p90_ms": 3.9,
     "load_before": 0.1,
     "smsc": "given",
 }

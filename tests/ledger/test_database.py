@@ -4,6 +4,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
@@ -129,6 +130,20 @@ def test_processes_that_make_the_database_at_once_all_get_it(tmp_path: Path) -> 
         for other in others:
             other.tell()
         assert [other.line() for other in others] == ["0"] * 4
+
+
+def test_opening_waits_for_somebody_who_is_just_making_the_database(path: Path) -> None:
+    path.touch()
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as maker,
+        ThreadPoolExecutor() as pool,
+    ):
+        maker.execute("BEGIN IMMEDIATE")
+        opening = pool.submit(open_database, path)
+        with pytest.raises(TimeoutError):
+            opening.result(0.2)
+        maker.execute("ROLLBACK")
+        opening.result(10).close()
 
 
 # What is refused

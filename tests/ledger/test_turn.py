@@ -623,3 +623,56 @@ def test_an_id_that_fits_as_it_is_is_taken_where_the_smsc_writes_the_number_othe
     ledger.turn(Arrivals(answered=[ledger.answer(claim, "0E99")]))
     ledger.turn(Arrivals(receipts=[ledger.receipt("e99", recipient="hidden")]))
     assert ledger.counts(job) == {"delivered": 1}
+
+
+def test_receipts_settle_the_segments_of_one_unknown_text_in_their_order(ledger: Ledger) -> None:
+    job = ledger.load(1, segments=2)
+    (claim,) = ledger.claim(2)
+    ledger.turn(Arrivals(lost=[ledger.lost(claim, 1), ledger.lost(claim, 2)]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("77"), ledger.receipt("78")]))
+    ledger.now += UNTRIED_MS
+    ledger.turn(housekeeping=True)
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"delivered": 1}
+    ids = ledger.db.execute("SELECT smsc_message_id FROM segment ORDER BY id").fetchall()
+    assert ids == [("77",), ("78",)]
+
+
+def test_what_else_was_told_of_a_settled_unknown_message_counts_as_duplicate(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(1)
+    (claim,) = ledger.claim(1)
+    told = [ledger.receipt("77", state) for state in ("ENROUTE", "DELIVRD", "DELIVRD", "ENROUTE")]
+    ledger.turn(Arrivals(lost=[ledger.lost(claim)], receipts=told))
+    ledger.now += UNTRIED_MS
+    ledger.turn(housekeeping=True)
+    ledger.turn(housekeeping=True)
+    assert ledger.counts(job) == {"delivered": 1}
+    assert receipts(ledger) == {"received": 4, "matched": 1, "duplicate": 3}
+
+
+def test_a_receipt_with_an_id_used_again_waits_for_the_response_of_its_own_message(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(2)
+    first, second = ledger.claim(2)
+    ledger.turn(Arrivals(answered=[ledger.answer(first, "9")]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("9", recipient=first.recipient[1:])]))
+    early = ledger.receipt("9", "UNDELIV", recipient=second.recipient[1:])
+    ledger.turn(Arrivals(receipts=[early]))
+    ledger.turn(Arrivals(answered=[ledger.answer(second, "9")]))
+    assert ledger.counts(job) == {"delivered": 1, "undelivered": 1}
+    assert receipts(ledger) == {"received": 2, "matched": 2}
+
+
+def test_a_state_that_nobody_knows_stands_in_the_report_until_a_known_one_comes(
+    ledger: Ledger,
+) -> None:
+    job = ledger.load(1)
+    (claim,) = ledger.claim(1)
+    ledger.turn(Arrivals(answered=[ledger.answer(claim, "1")]))
+    ledger.turn(Arrivals(receipts=[ledger.receipt("1", "SEEN")]))
+    assert [row.error for row in report_rows(ledger.db, job)] == ["SEEN err:000"]
+    ledger.turn(Arrivals(receipts=[ledger.receipt("1")]))
+    assert [row.error for row in report_rows(ledger.db, job)] == [None]

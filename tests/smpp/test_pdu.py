@@ -266,3 +266,12 @@ def test_a_password_longer_than_the_specification_allows_is_sent_whole(kind: str
 def test_decoding_any_octets_gives_at_least_what_to_answer(octets: bytes) -> None:
     other = pdu.decode(octets)
     assert (other.command_id, other.status, other.sequence) == struct.unpack(">III", octets[4:16])
+
+
+def test_what_a_vendor_adds_to_a_pdu_is_nothing_to_write_to_standard_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tlv = b"\x15\x01\0\x04smsc"
+    octets = struct.pack(">IIII", 16 + 1 + len(tlv), 0x80000009, 0, 1) + b"\0" + tlv
+    assert pdu.decode(octets).command == "bind_transceiver_resp"
+    assert capfd.readouterr() == ("", "")

@@ -201,8 +201,27 @@ def test_the_time_out_follows_the_latency_so_that_slow_is_not_taken_for_silent()
 def test_a_window_of_which_nothing_is_answered_ends_the_session() -> None:
     session = bound(window=2)
     session.submit(submits(1, 2), 0.0)
-    assert session.tick(10.0).closed is not None
+    assert session.tick(10.0).closed is None
+    assert session.tick(14.9).closed is None
+    assert session.tick(15.0).closed is not None
     assert [request.segment_id for request in session.lose()] == [1, 2]
+
+
+def test_an_smsc_slower_than_the_time_out_from_the_first_is_waited_for_and_learned() -> None:
+    session = bound(window=4)
+    now, sequence = 0.0, 1  # of the bind
+    for _ in range(6):
+        sent = session.free_slots
+        session.submit(submits(*range(sent)), now)
+        assert session.tick(now + 11.9).closed is None
+        now += 12.0
+        for _ in range(sent):
+            sequence += 1
+            received = session.receive(response(sequence), now)
+            session.settle(len(received.answers) + len(received.late))
+    assert session.response_timeout_s > 12.0
+    session.submit(submits(1), now)
+    assert session.tick(now + 12.0).overdue == []
 
 
 def test_a_lost_connection_hands_back_every_request_once() -> None:

@@ -1,0 +1,158 @@
+"""Jobs steered while a gateway may be running on the ledger: paused, resumed, cancelled, retried.
+
+Each takes effect in one transaction, between two turns; what it means for a million messages is
+then done in transactions as small as those of a submission. A segment that has left cannot be
+called back: its outcome is recorded whatever becomes of its job.
+
+Arrows that are made here and nowhere else:
+
+    queued | sending → paused → queued | sending        of a job
+    … → cancelled, done → sending                       of a job
+    unknown | undelivered | rejected | expired → queued of a message
+"""
+
+import sqlite3
+from collections import Counter
+
+from smppgw.errors import InputError
+from smppgw.ledger.database import transaction
+from smppgw.ledger.jobs import Job, find_job
+from smppgw.ledger.keys import MESSAGE_BITS, messages_of, segments_of
+from smppgw.ledger.turn import AT_ONCE, CANCELLED_AT_ONCE, add_to_counts, cancel_some, end_job
+
+RETRIED_AT_ONCE = 200  # messages in one transaction: 2 to 4 ms
+
+# What `retry` takes up, and the segments of it that are sent again: those that did not arrive.
+RETRIED = {
+    "rejected": ("rejected",),
+    "expired": (),
+    "unknown": ("unknown",),
+    "undelivered": ("undelivered", "rejected"),
+}
+
+
+def pause(db: sqlite3.Connection, job_id: int) -> Job:
+    """Send nothing more of a job until it is resumed; the validity of its messages runs on.
+
+    Raises:
+        InputError: there is no such job, or nothing of it waits.
+    """
+    with transaction(db):
+        job = _require(db, job_id)
+        if job.state not in ("scheduled", "queued", "sending", "paused"):
+            raise InputError(f"Job {job_id} is {job.state}: there is nothing to pause.")
+        db.execute("UPDATE job SET state = 'paused' WHERE id = ?", (job_id,))
+    return _require(db, job_id)
+
+
+def resume(db: sqlite3.Connection, job_id: int) -> Job:
+    """Go on with a job that was paused.
+
+    Raises:
+        InputError: there is no such job, or it is not paused.
+    """
+    with transaction(db):
+        job = _require(db, job_id)
+        if job.state != "paused":
+            raise InputError(f"Job {job_id} is {job.state}, not paused.")
+        state = "queued" if job.first_submit_at is None else "sending"
+        db.execute("UPDATE job SET state = ? WHERE id = ?", (state, job_id))
+    return _require(db, job_id)
+
+
+def cancel(db: sqlite3.Connection, job_id: int, now: int) -> Job:
+    """Send nothing more of a job, ever: its messages that wait become cancelled.
+
+    Should this process die on the way, the gateway goes on with it.
+
+    Args:
+        db: the ledger.
+        job_id: the job.
+        now: milliseconds since 1970.
+
+    Raises:
+        InputError: there is no such job, it is being submitted, or it has ended.
+    """
+    with transaction(db):
+        job = _require(db, job_id)
+        if job.state in ("loading", "done"):
+            raise InputError(f"Job {job_id} is {job.state}: there is nothing to cancel.")
+        db.execute("UPDATE job SET state = 'cancelled' WHERE id = ?", (job_id,))
+    cancelled = CANCELLED_AT_ONCE
+    while cancelled == CANCELLED_AT_ONCE:
+        with transaction(db):
+            cancelled = cancel_some(db, job_id)
+            add_to_counts(db, job_id, {"queued": -cancelled, "cancelled": cancelled})
+            end_job(db, job_id, now)
+    return _require(db, job_id)
+
+
+def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int) -> int:
+    """Send messages of a job again that are in certain states, with as long a validity as before.
+
+    Args:
+        db: the ledger.
+        job_id: the job.
+        states: some of RETRIED.
+        now: milliseconds since 1970.
+
+    Returns:
+        How many are sent again.
+
+    Raises:
+        InputError: there is no such job, it is being submitted, or it was cancelled.
+    """
+    job = _require(db, job_id)
+    if job.state in ("loading", "cancelled"):
+        raise InputError(f"Job {job_id} is {job.state}: nothing of it can be sent again.")
+    retried, (after, last) = 0, messages_of(job_id)
+    wanted = ", ".join(f"'{state}'" for state in RETRIED if state in states)
+    while True:
+        with transaction(db):
+            rows = db.execute(
+                "SELECT id, state FROM message WHERE id > ? AND id < ?"
+                f" AND state IN ({wanted}) ORDER BY id LIMIT ?",
+                (after, last, RETRIED_AT_ONCE),
+            ).fetchall()
+            if not rows:
+                return retried
+            _requeue(db, job_id, rows, now)
+        retried += len(rows)
+        after = rows[-1][0]
+
+
+def _requeue(db: sqlite3.Connection, job_id: int, rows: list[tuple[int, str]], now: int) -> None:
+    change: Counter[str] = Counter()
+    for message_id, state in rows:
+        for segment_state in RETRIED[state]:
+            db.execute(
+                "DELETE FROM segment WHERE id > ? AND id < ? AND state = ?",
+                (*segments_of(message_id), segment_state),
+            )
+        change[state] -= 1
+        change["queued"] += 1
+    # Another attempt, so that a late answer to the one before is not taken for its own; the first
+    # of as many as the class allows.
+    db.executemany(
+        "UPDATE message SET state = 'queued', error = NULL, due_at = ?, attempts = attempts + 1,"
+        " forgiven = attempts + 1 WHERE id = ?",
+        [(AT_ONCE, message_id) for message_id, _ in rows],
+    )
+    db.execute(
+        "UPDATE job SET state = iif(state = 'paused', state, 'sending'), finished_at = NULL,"
+        " expires_at = max(expires_at, ? + expires_at - created_at) WHERE id = ?",
+        (now, job_id),
+    )
+    streams = {message_id >> MESSAGE_BITS for message_id, _ in rows}
+    db.executemany(
+        "UPDATE stream SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
+        [(AT_ONCE, stream_id) for stream_id in sorted(streams)],
+    )
+    add_to_counts(db, job_id, change)
+
+
+def _require(db: sqlite3.Connection, job_id: int) -> Job:
+    job = find_job(db, job_id)
+    if job is None:
+        raise InputError(f"There is no job {job_id}: `smppgw jobs list` shows those there are.")
+    return job

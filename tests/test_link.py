@@ -1,0 +1,144 @@
+"""A link at work: what its trace shows, and when it answers."""
+
+import asyncio
+import sqlite3
+from collections.abc import Coroutine, Iterator, MutableMapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from smppgw import gateway, link
+from smppgw.ledger import database
+from smppgw.ledger.inbound import list_inbound
+from smppgw.link import Trace
+from smppgw.simulator import Behaviour, Simulator
+from smppgw.simulator.witness import Witness
+from tests.gateway.trial import account, configure, numbers, running, submit
+
+Logs = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[Logs]:
+    configured = structlog.is_configured()
+    with capture_logs() as entries:
+        yield entries
+    if not configured:
+        structlog.reset_defaults()
+
+
+def play(scenario: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await scenario
+
+    asyncio.run(bounded())
+
+
+def traced(logs: Logs, command: str = "") -> list[str]:
+    """Return the lines of the trace, of one command or of all."""
+    lines = [str(entry["pdu"]) for entry in logs if entry["event"] == "pdu"]
+    return [line for line in lines if not command or line.split()[1] == command]
+
+
+def test_the_trace_is_switched_on_and_off_while_pdus_flow_and_hides_numbers_and_texts(
+    tmp_path: Path, logs: Logs
+) -> None:
+    async def scenario() -> None:
+        behaviour = Behaviour(faults=["cut-anywhere", "phone-text-like-receipt:5"], seed=1)
+        async with Simulator(behaviour) as smsc:
+            config = configure(tmp_path, account(smsc.port))
+            async with running(config) as trial:
+                for first, on in ((0, False), (100, True), (200, False)):
+                    before = len(traced(logs))
+                    job = submit(config, numbers(50, first), "Crue de la rivière")
+                    await trial.until_counts(job, {"delivered": 50})
+                    assert (len(traced(logs)) > before) is on
+                    trial.gateway.switch_trace()
+
+    play(scenario())
+    events = [entry["event"] for entry in logs if str(entry["event"]).startswith("trace.")]
+    assert events == ["trace.on", "trace.off", "trace.on"]
+    sent, told = traced(logs, "submit_sm"), traced(logs, "deliver_sm")
+    assert (len(sent), len(traced(logs, "submit_sm_resp"))) == (50, 50)
+    assert len(told) == len(traced(logs, "deliver_sm_resp")) == 60
+    assert all(line.startswith("> submit_sm ") and "336****" in line for line in sent)
+    shown = str(logs)
+    for secret in ("3360000", "Crue", "rivi", "secret08"):
+        assert secret not in shown
+
+
+def test_an_unmasked_trace_shows_them_and_never_the_password(tmp_path: Path, logs: Logs) -> None:
+    async def scenario() -> None:
+        async with Simulator() as smsc:
+            config = configure(tmp_path, account(smsc.port))
+            job = submit(config, numbers(1), "Crue de la rivière")
+            async with running(config, Trace(on=True, masked=False)) as trial:
+                await trial.until_counts(job, {"delivered": 1})
+
+    play(scenario())
+    (line,) = traced(logs, "submit_sm")
+    assert "33600000000" in line
+    assert "Crue de la rivière" in line
+    assert traced(logs, "bind_transceiver")
+    assert "secret08" not in str(logs)
+
+
+def test_what_comes_while_the_disk_refuses_is_answered_only_once_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    """I4, as the SMSC sees it; and no more is read than a backlog that can be held."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(gateway, "RETRY_S", 0.05)
+    monkeypatch.setattr(link, "_BACKLOG_LIMIT", 20)
+
+    async def scenario() -> None:
+        witness = Witness()
+        async with Simulator(Behaviour(receipt_delay_s=0.2), witness=witness) as smsc:
+            config = configure(tmp_path, account(smsc.port))
+            job = submit(config, numbers(100))
+            async with running(config) as trial:
+                await trial.until(lambda: len(witness.accepted) == 100)
+                await trial.until(lambda: trial.counts(job).get("accepted") == 100)
+                with closing(sqlite3.connect(config.gateway.database)) as other:
+                    other.execute("BEGIN IMMEDIATE")
+                    for number in range(200):
+                        smsc.deliver(f"336{number:08d}", "36111", "Bonjour")
+                    await trial.until(
+                        lambda: smsc.counts.receipts_sent == 100 and failures(logs) > 0
+                    )
+                    assert smsc.counts.texts_acknowledged == 0
+                    assert smsc.counts.receipts_acknowledged == 0
+                    other.rollback()
+                await trial.until(lambda: smsc.counts.texts_acknowledged == 200)
+                await trial.until_counts(job, {"delivered": 100})
+                assert len(list_inbound(trial.db)) == 200
+            assert smsc.counts.binds == 1
+
+    play(scenario())
+    assert failures(logs) == 1  # it is said once, however often it is tried
+
+
+def failures(logs: Logs) -> int:
+    return sum(entry["event"] == "database.failed" for entry in logs)
+
+
+def test_a_gateway_that_stops_waits_for_the_answers_that_are_owed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        witness = Witness()
+        async with Simulator(Behaviour(latency_s=0.2), witness=witness) as smsc:
+            config = configure(tmp_path, account(smsc.port, window=10))
+            job = submit(config, numbers(1000))
+            async with running(config) as trial:
+                await trial.until(lambda: len(witness.accepted) >= 20)
+            async with running(config) as trial:
+                counts = trial.counts(job)
+                assert counts.keys() <= {"queued", "submitting", "accepted", "delivered"}
+            assert all(accepted.answered_at is not None for accepted in witness.accepted)
+            assert max(witness.copies().values()) == 1
+
+    play(scenario())
