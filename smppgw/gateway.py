@@ -232,8 +232,11 @@ class Gateway:
         self._held = Arrivals()
         for link in self._links:
             link.commit()
-        self._exhausted = turned.exhausted
-        self._due_at = turned.next_due_at
+        if turned.came_back:
+            self._exhausted = set()
+        self._exhausted |= turned.exhausted
+        if turned.exhausted:
+            self._due_at = turned.next_due_at
         self._count(turned)
         return turned
 

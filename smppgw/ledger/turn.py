@@ -186,6 +186,7 @@ class Turned:
         finished: how many messages reached a final state, by (class, state).
         exhausted: links for which nothing more can be claimed until another process writes or
             `next_due_at`.
+        came_back: whether messages wait again that had left.
         next_due_at: when something that waits may be claimed; None where nothing waits.
         delivery_ms: time from submit to final receipt, one for each segment, by account.
         inbound: deliver_sm that are no receipts, by kind (ledger.inbound.KINDS).
@@ -198,6 +199,7 @@ class Turned:
     jobs: dict[int, JobText] = field(default_factory=dict)
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
     exhausted: set[int] = field(default_factory=set)
+    came_back: bool = False
     next_due_at: int | None = None
     delivery_ms: dict[int, list[int]] = field(default_factory=dict)
     unmatched: Counter[str] = field(default_factory=Counter)
@@ -496,6 +498,7 @@ class _Turn:
 
     def _requeue(self, message_id: int, state: str, due_at: int, attempts: int) -> None:
         job_id = message_id >> JOB_BITS
+        self.turned.came_back = True
         self.db.execute(
             "UPDATE message SET state = 'queued', error = NULL, due_at = ?, attempts = ?"
             " WHERE id = ?",
