@@ -68,7 +68,7 @@ class _Connection(asyncio.Protocol):
         self.session = session
         self.transport: asyncio.Transport | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.settling = 0  # answers that wait for the turn which frees their slots
+        self.settling = 0  # answers that wait for the turn which records them
         self.acknowledgements: list[tuple[int, int]] = []  # deliver_sm that wait for theirs
         self.reading = True
         self.reason: str | None = None  # why it is being ended, where that is ours to say
@@ -163,7 +163,7 @@ class Link:
         self._stopping = asyncio.Event()
         self._connection: _Connection | None = None
         self._arrived = Arrivals()
-        self._collected: list[tuple[_Connection, int, list[tuple[int, int]]]] = []
+        self._collected: list[tuple[_Connection, list[tuple[int, int]]]] = []
         self._bind_status: int | None = None
         self._proved = False  # whether the SMSC has accepted something since it was bound
 
@@ -423,7 +423,11 @@ class Link:
         )
 
     def collect(self, arrivals: Arrivals) -> None:
-        """Hand over what arrived; `commit` follows once it is on disk."""
+        """Hand over what arrived; `commit` follows once it is on disk.
+
+        The slots of the answers are free for the claims of the same transaction, which commits both
+        or neither: a crash finds no more than a window in doubt (I5).
+        """
         mine, self._arrived = self._arrived, Arrivals()
         arrivals.answered += mine.answered
         arrivals.late += mine.late
@@ -433,16 +437,16 @@ class Link:
         arrivals.inbound += mine.inbound
         connection = self._connection
         if connection is not None and (connection.settling or connection.acknowledgements):
-            self._collected.append((connection, connection.settling, connection.acknowledgements))
+            connection.session.settle(connection.settling)
+            self._collected.append((connection, connection.acknowledgements))
             connection.settling, connection.acknowledgements = 0, []
 
     def commit(self) -> None:
-        """Free the slots and answer the deliver_sm of what was collected: it is on disk.
+        """Answer the deliver_sm of what was collected: it is on disk.
 
         A connection that ended meanwhile cannot be answered: the SMSC will send again.
         """
-        for connection, settled, acknowledgements in self._collected:
-            connection.session.settle(settled)
+        for connection, acknowledgements in self._collected:
             if acknowledgements:
                 connection.write(connection.session.acknowledge(acknowledgements))
             connection.resume()

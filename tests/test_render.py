@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smppgw.config import Smsc
@@ -142,6 +142,8 @@ def test_successive_texts_to_one_phone_have_other_references(long_text: str) -> 
     text=st.text(st.sampled_from("abcé à@€[]~^ÄñΔ\n0"), min_size=1, max_size=400),
     long_text=st.sampled_from(["udh", "sar"]),
 )
+@example(text="é€a" * 100, long_text="udh")
+@example(text="é€a" * 100, long_text="sar")
 def test_packed_septets_are_read_back_by_a_reader_of_bits(text: str, long_text: str) -> None:
     composed = compose(text)
     total = len(composed.segments)

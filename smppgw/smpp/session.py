@@ -6,7 +6,7 @@ the window and the timers; it knows no socket, clock, database or randomness. `n
 seconds.
 
 The window: a slot is taken when a submit_sm is encoded and is free again when `settle` says that
-its outcome is on disk, not when the answer is read. A request without answer keeps its slot after
+its outcome is being recorded, not when the answer is read. A request without answer keeps its slot after
 its time-out, since the SMSC may still hold it (I7): it is told once as overdue, and a late answer
 is told like any other. When every slot is overdue, and no late answer comes for half a time-out
 more, the session ends, which is the only way to get the window back. The time-out follows the
@@ -186,7 +186,7 @@ class Session:
         self._buffer = b""
         self._requests: dict[int, Request] = {}  # in order of sending, so the oldest is the first
         self._overdue: dict[int, Request] = {}
-        self._unsettled = 0  # answered, not yet on disk
+        self._unsettled = 0  # answered, not yet being recorded
         self._owed = 0  # deliver_sm told, not yet acknowledged
         self._data_sm: set[int] = set()  # those of them that are data_sm
         self._heard = 0.0  # when the SMSC last said anything
@@ -302,7 +302,7 @@ class Session:
         return b"".join(pdus)
 
     def settle(self, outcomes: int) -> None:
-        """Free the slots of as many answers: their outcomes are on disk."""
+        """Free the slots of as many answers: the transaction that may use them records these."""
         self._unsettled -= outcomes
 
     def acknowledge(self, answers: list[tuple[int, int]]) -> bytes:

@@ -23,6 +23,7 @@ from tests.gateway.trial import (
     LONG,
     LONG_SEGMENTS,
     SHORT,
+    Trial,
     account,
     configure,
     hold_the_invariants,
@@ -312,6 +313,33 @@ def test_an_error_of_a_receipt_stands_in_the_report(tmp_path: Path) -> None:
     outcome = run(tmp_path, Case(messages=200, receipts={"matched": 200}))
     undelivered = sum(state == "undelivered" for state in outcome.states.values())
     assert outcome.errors == {None: 200 - undelivered, "UNDELIV err:005": undelivered}
+
+
+def test_what_became_of_every_receipt_is_exported(tmp_path: Path) -> None:
+    """I9, as Prometheus sees it: nothing is received that is not accounted for."""
+
+    async def scenario() -> None:
+        behaviour = Behaviour(faults=["receipt-twice", "no-answer:20"], seed=1)
+        async with Simulator(behaviour, witness=Witness()) as smsc:
+            config = configure(tmp_path, account(smsc.port, **IMPATIENT))
+            job_id = submit(config, numbers(200))
+            async with running(config) as trial:
+                await trial.until_counts(job_id, {"delivered": 200})
+                expected = {"received": 400, "matched": 200, "duplicate": 200}
+                shown: dict[str, float] = {}
+                async with asyncio.timeout(10):
+                    while shown != expected:
+                        shown = {
+                            kind: count
+                            for kind in trial.receipts()
+                            if (count := await receipts_shown(trial, kind))
+                        }
+
+    asyncio.run(scenario())
+
+
+async def receipts_shown(trial: Trial, kind: str) -> float:
+    return await trial.metric("smppgw_receipts_recorded", smsc="operator", kind=kind)
 
 
 def test_a_text_from_a_phone_that_looks_like_a_receipt_is_kept_as_a_text(through: Through) -> None:

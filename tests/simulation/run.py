@@ -20,7 +20,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -417,8 +417,10 @@ attempts = 12
             await asyncio.wait({task, killed}, return_when=asyncio.FIRST_COMPLETED)
             killed.cancel()
             if task.done() and not life.over.is_set():
-                with contextlib.suppress(DatabaseError):  # a full disk ends a start, or a stop
+                try:
                     task.result()  # an orderly stop; anything else is a violation
+                except* DatabaseError:
+                    pass  # a full disk ends a start, or a stop
             else:
                 await self._kill(life)
             self.life_at_work = None
@@ -564,13 +566,13 @@ attempts = 12
                 accepted = truth.get(row.number[1:], [])
                 problem = self._judge(job, row.state, accepted)
                 if problem:
-                    yield f"job {job.job_id} ({job.job_class}): a message is {row.state}, {problem}"
+                    yield f"truth: a {job.job_class} message is {row.state}, {problem}"
                 most = max((copies[a.destination, a.digest] for a in accepted), default=0)
                 if most > 1 and job.job_class != "alert" and not job.retried:
-                    yield f"twice: a message of job {job.job_id} ({job.job_class}) left {most} times"
-        received, matched = self.reader.execute(
-            "SELECT receipts_received, receipts_matched FROM account"
-        ).fetchone() or (0, 0)
+                    yield f"twice: a {job.job_class} message of job {job.job_id} left {most} times"
+        (received,) = self.reader.execute("SELECT receipts_received FROM account").fetchone() or (
+            0,
+        )
         if received < self.acknowledged_receipts:
             yield f"I9: {self.acknowledged_receipts} receipts answered, {received} on record"
 
