@@ -53,6 +53,21 @@ FUZZ_SECONDS ?= 600
 fuzz: $(VENV)/.test ## Feed sessions broken streams for FUZZ_SECONDS (600)
 	@$(BIN)/python -m tests.fuzz.streams $(FUZZ_SECONDS)
 
+SEEDS ?= 1000
+FROM ?= 1
+.PHONY: soak
+soak: $(VENV)/.test ## Simulate SEEDS (1000) whole runs under faults, FROM (1) a first seed
+	@$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS) --first $(FROM)
+
+.PHONY: sabotage
+sabotage: $(VENV)/.test ## Break the gateway on purpose, and see that the simulation finds it
+	@$(BIN)/python -m tests.simulation.sabotage
+
+KILLS ?= 50
+.PHONY: kills
+kills: $(VENV)/.test ## Kill the gateway KILLS (50) times at full speed under each policy
+	@$(BIN)/python -m tests.e2e.kills --kills $(KILLS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
 	@for level in runtime: bench:bench test:test dev:test,dev; do \

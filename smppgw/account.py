@@ -6,6 +6,8 @@ were really written: its permits are acquired right before the write and never w
 was claimed without room for it.
 """
 
+from itertools import repeat
+
 from asyncio_throttle import Throttler
 
 from smppgw.config import Smsc
@@ -26,6 +28,11 @@ class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no type
     def left(self) -> int:
         self.flush()
         return int(self.rate_limit - len(self._task_logs))
+
+    async def acquire_together(self, permits: int) -> None:
+        """Take permits as `acquire` takes one: wait for the first, the others are there with it."""
+        await self.acquire()
+        self._task_logs.extend(repeat(self._task_logs[-1], permits - 1))
 
     def next_at(self) -> float:
         """Return when something is left again; time.monotonic seconds."""
@@ -87,8 +94,7 @@ class Account:
     async def spend(self, segments: int, now: float) -> None:
         """Take permits for segments that are written next."""
         self.pace.spend(segments, now)
-        for _ in range(segments):
-            await self._ceiling.acquire()
+        await self._ceiling.acquire_together(segments)
 
     def set_throughput(self, throughput: int) -> None:
         """Change the contract while running; an account that was slowed stays slowed."""

@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -195,6 +195,10 @@ StatusMeaning = Literal["slow-down", "try-later", "refused", "stop-link"]
 
 _RECONNECT = 'the first and the longest delay: ["1s", "60s"]'
 _PRICE_LIMIT = 1_000_000
+_DATED_PRICES = (
+    "a price, a table of prices by prefix, or a list of such tables with the day each begins: "
+    "[{ default = 0.038 }, { from = 2027-01-01, default = 0.041 }]"
+)
 
 
 class Smsc(Section):
@@ -224,7 +228,8 @@ class Smsc(Section):
     prefixes: tuple[Annotated[str, Field(pattern=r"^\+[1-9][0-9]*$")], ...] = Field(
         default=(), strict=False
     )
-    price: Decimal | dict[str, Decimal] | None = None
+    price: Decimal | dict[str, Decimal] | tuple[tuple[date, dict[str, Decimal]], ...] | None = None
+    senders: Literal["any", "approved"] = "any"
     validity_period: bool = True
     receipts_as_texts: bool = False
     statuses: dict[str, StatusMeaning] = Field(default_factory=dict)
@@ -252,15 +257,11 @@ class Smsc(Section):
     @classmethod
     def _price(cls, value: Any) -> Any:
         """Keep the digits of the file: 0.038 is not a binary fraction."""
-        table = value if isinstance(value, dict) else {"default": value}
-        for prefix, price in table.items():
-            if prefix != "default" and not re.fullmatch(r"\+[1-9][0-9]*", prefix):
-                raise _refuse('a price, or a table of prices by prefix: "+262", and default')
-            if type(price) not in (int, float, Decimal) or not 0 <= price < _PRICE_LIMIT:
-                which = f" to {prefix}" if isinstance(value, dict) else ""
-                raise _refuse(f"a price of one segment{which}, 0 or more")
-        exact = {prefix: Decimal(str(price)) for prefix, price in table.items()}
-        return exact if isinstance(value, dict) else exact["default"]
+        if isinstance(value, list | tuple):
+            return _dated_prices(value)
+        if isinstance(value, dict):
+            return _exact_prices(value)
+        return _exact_prices({"default": value})["default"]
 
     @field_validator("reconnect_s", mode="before")
     @classmethod
@@ -292,12 +293,92 @@ class Smsc(Section):
             return self.tls
         return Tls() if self.tls else None
 
-    def price_for(self, recipient: str) -> Decimal | None:
-        """Return the price of one segment to a number (E.164); the longest prefix decides."""
-        if not isinstance(self.price, dict):
+    def prices_on(self, day: date) -> dict[str, Decimal]:
+        """Return the prices of one segment on a day, by prefix and `default`; empty if none."""
+        if isinstance(self.price, tuple):
+            begun = [prices for start, prices in self.price if start <= day]
+            return begun[-1] if begun else {}
+        if isinstance(self.price, dict):
             return self.price
-        prefixes = [prefix for prefix in self.price if recipient.startswith(prefix)]
-        return self.price.get(max(prefixes, key=len, default="default"))
+        return {} if self.price is None else {"default": self.price}
+
+    def price_for(self, recipient: str, day: date = date.max) -> Decimal | None:
+        """Return the price of one segment to a number (E.164); the longest prefix decides.
+
+        Args:
+            recipient: the number.
+            day: when it is sent; without one, the prices announced last.
+        """
+        prices = self.prices_on(day)
+        return prices.get(prefix_of(recipient, prices))
+
+
+def prefix_of(recipient: str, prefixes: Iterable[str]) -> str:
+    """Return the longest of these that a number (E.164) begins with, else `default`."""
+    return max(filter(recipient.startswith, prefixes), key=len, default="default")
+
+
+def _exact_prices(table: Mapping[Any, Any]) -> dict[str, Decimal]:
+    for prefix, price in table.items():
+        if prefix != "default" and not re.fullmatch(r"\+[1-9][0-9]*", str(prefix)):
+            raise _refuse('a price, or a table of prices by prefix: "+262", and default')
+        if type(price) not in (int, float, Decimal) or not 0 <= price < _PRICE_LIMIT:
+            which = "" if list(table) == ["default"] else f" to {prefix}"
+            raise _refuse(f"a price of one segment{which}, 0 or more")
+    return {prefix: Decimal(str(price)) for prefix, price in table.items()}
+
+
+def _dated_prices(entries: Sequence[Any]) -> tuple[tuple[date, dict[str, Decimal]], ...]:
+    """Read prices that change: each entry holds from its day until the next one's."""
+    dated = []
+    for entry in entries:
+        if isinstance(entry, tuple):  # read already
+            entry = {"from": entry[0], **entry[1]}
+        if not isinstance(entry, dict) or type(entry.get("from", date.min)) is not date:
+            raise _refuse(_DATED_PRICES)
+        prices = {key: price for key, price in entry.items() if key != "from"}
+        dated.append((entry.get("from", date.min), _exact_prices(prices)))
+    dated.sort(key=lambda entry: entry[0])
+    if not dated or any(not prices for _, prices in dated):
+        raise _refuse(_DATED_PRICES)
+    if len({start for start, _ in dated}) < len(dated):
+        raise _refuse("prices that do not begin on the same day")
+    return tuple(dated)
+
+
+def _day(value: object) -> object:
+    if type(value) is not date:  # a datetime is a date too
+        raise _refuse("a day, without quotation marks: 2027-01-31")
+    return value
+
+
+class Approval(Section):
+    """approvals = { ACCOUNT = { … } }: what an operator has said to a tenant's sender."""
+
+    state: Literal["requested", "approved", "refused"]
+    until: Annotated[date, BeforeValidator(_day)] | None = None  # its last day; absent is no end
+
+    def holds_on(self, day: date) -> bool:
+        """Whether the sender may be used on a day."""
+        return self.state == "approved" and (self.until is None or day <= self.until)
+
+
+# What operators let phones show: a name, a short code of France, a long number. af2m.org,
+# "Protection des OADC sensibles"; names of digits alone are refused there too.
+_SENDER = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}|3[68][0-9]{3}|\+[1-9][0-9]{6,14}")
+
+
+def sender_fault(sender: str) -> str | None:
+    """Say what a sender must be; None where it is good.
+
+    The one rule for a tenant's `sender` and for what a command is given.
+    """
+    if _SENDER.fullmatch(sender):
+        return None
+    return (
+        "a name of 1 to 11 letters and digits, a short code 36xxx or 38xxx, "
+        "or a number that begins with +"
+    )
 
 
 class Tenant(Section):
@@ -307,16 +388,14 @@ class Tenant(Section):
     sender: str
     segments_a_month: int | None = Field(default=None, ge=0)
     rewrite: Rewrite | None = None
+    approvals: dict[str, Approval] = Field(default_factory=dict)  # by account
 
     @field_validator("sender")
     @classmethod
     def _sender(cls, value: str) -> str:
-        named = re.fullmatch(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}", value)
-        if not (named or re.fullmatch(r"3[68]\d{3}|\+[1-9]\d{6,14}", value)):
-            raise _refuse(
-                "a name of 1 to 11 letters and digits, a short code 36xxx or 38xxx, "
-                "or a number that begins with +"
-            )
+        fault = sender_fault(value)
+        if fault:
+            raise _refuse(fault)
         return value
 
 
@@ -544,6 +623,17 @@ def _contradictions(document: dict[str, Any]) -> Iterator[_Problem]:
                         f"[[{kind}]] name: {name!r} is given twice; each needs its own",
                     )
     accounts = [table for _, table in _tables(document, "smsc")]
+    known = {table["name"] for table in accounts if isinstance(table.get("name"), str)}
+    for number, table in _tables(document, "tenant"):
+        approvals = table.get("approvals")
+        for name in approvals if isinstance(approvals, dict) else ():
+            if known and name not in known:
+                place = _table_name("tenant", number, document)
+                yield _Problem(
+                    ("tenant", number, "approvals", name),
+                    f"{place} approvals: there is no [[smsc]] {name!r}; "
+                    f"known are {', '.join(sorted(known))}",
+                )
     for job_class in CLASSES:
         takers = [table for table in accounts if _takes(table, job_class)]
         if accounts and not takers:
@@ -706,6 +796,8 @@ def _place(
         else:
             if key == "tls":
                 section = Tls
+            elif key == "approvals":
+                section = Approval
             key = part
             words.append(part)
     return " ".join(words), key, section

@@ -29,6 +29,10 @@ from smppgw.metrics import Endpoint, Metrics
 log = structlog.get_logger()
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
+# What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
+GATHER_S = 0.03
+GATHERED = 8
+GATHERED_LEAST = 4
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 RETRY_S = 1.0  # after a database error
@@ -65,6 +69,8 @@ class Gateway:
         self._held = Arrivals()  # collected and not yet committed
         self._exhausted: set[int] = set()  # links for which nothing is left to claim
         self._due_at: int | None = None  # when there will be something again
+        self._version = 0  # of the database, as others write it
+        self._looked = False
         self._house_kept = 0.0
         self._turned_at = 0.0
         self._problem: str | None = "the gateway is starting"
@@ -223,6 +229,23 @@ class Gateway:
                     await self._keep_house(writer)
             except DatabaseError as error:
                 await self._stand_still(error)
+            await asyncio.sleep(self._leisure_s())
+
+    def _leisure_s(self) -> float:
+        """Return how long arrivals and permits may gather before the next turn.
+
+        A turn costs the same for one message as for ten. No account loses by waiting as long as
+        the rate is what holds it back, not the windows of its links; where few would gather, even a
+        short delay would cost more of the contract than it saves.
+        """
+        now, longest_s = time.monotonic(), GATHER_S
+        for account in self._accounts:
+            per_s = account.pace.permitted(now)
+            longest_s = min(longest_s, GATHERED / per_s)
+            room = sum(link.free_slots for link in self._links if link.account is account)
+            if not GATHERED_LEAST <= per_s * longest_s <= room - 1:
+                return 0.0
+        return longest_s
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
         began = time.monotonic()
@@ -237,6 +260,7 @@ class Gateway:
         self._exhausted |= turned.exhausted
         if turned.exhausted:
             self._due_at = turned.next_due_at
+        self._see(turned.version)
         self._count(turned)
         return turned
 
@@ -313,18 +337,21 @@ class Gateway:
                 await self._wake.wait()
 
     async def _watch(self, writer: Writer) -> None:
-        """Notice what other processes write."""
-        version = await writer.version()
+        """Notice what other processes write; a turn that was taken meanwhile has noticed it."""
         while True:
+            self._looked = False
             await asyncio.sleep(POLL_S)
-            try:
-                seen = await writer.version()
-            except DatabaseError:
-                continue  # the turn says so
-            if seen != version:
-                version = seen
-                self._exhausted = set()
-                self._wake.set()
+            if not self._looked:
+                with suppress(DatabaseError):  # the turn says so
+                    self._see(await writer.version())
+
+    def _see(self, version: int) -> None:
+        """Look for something to claim again, if another process has written."""
+        self._looked = True
+        if version != self._version:
+            self._version = version
+            self._exhausted = set()
+            self._wake.set()
 
     # What is told
 

@@ -16,6 +16,8 @@ from smppgw.cli.output import err, told
 from smppgw.cli.run import run, simulate
 from smppgw.cli.send import preview, submit
 from smppgw.cli.status import check, status
+from smppgw.cli.steer import cancel, pause, resume, retry
+from smppgw.cli.upkeep import backup, verify
 from smppgw.errors import SmppgwError
 
 
@@ -41,7 +43,23 @@ def commands(context: click.Context, config_path: Path | None) -> None:
     context.obj = config_path
 
 
-for command in (run, submit, preview, jobs, report, inbound, status, check, simulate, demo, bench):
+for command in (pause, resume, cancel, retry):
+    jobs.add_command(command)
+for command in (
+    run,
+    submit,
+    preview,
+    jobs,
+    report,
+    inbound,
+    status,
+    check,
+    backup,
+    verify,
+    simulate,
+    demo,
+    bench,
+):
     commands.add_command(command)
 
 

@@ -36,7 +36,7 @@ REPORT_COLUMNS = (
 
 @click.group()
 def jobs() -> None:
-    """See what became of jobs; JOB is the number that `submit` gave."""
+    """See what became of jobs, and steer them; JOB is the number that `submit` gave."""
 
 
 @jobs.command("list")
@@ -229,6 +229,11 @@ def show_job(job: Job, config: Config) -> None:
     ]
     rows.append(("total", job.total, plural(job.segments, "segment")))
     out.print(table(None, "State", ">Messages", ">Share", rows=rows))
+    if job.counts["unknown"] and job.state != "cancelled":
+        out.print(
+            f"{plural(job.counts['unknown'], 'message')} got no answer, and may have arrived: "
+            f"`smppgw jobs retry {job.job_id} --unknown` sends them again."
+        )
 
 
 def follow(

@@ -26,6 +26,7 @@ class _Seen:
     links: list[jobs.LinkRow] = field(default_factory=list)
     queued: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     receipts: dict[str, dict[str, int]] = field(default_factory=dict)
+    unknown: int = 0
     octets: int = 0
 
 
@@ -41,6 +42,7 @@ def _look(path: Path) -> _Seen:
                 jobs.links(db),
                 jobs.queued_by_class(db),
                 jobs.receipt_counts(db),
+                jobs.unknown_messages(db),
                 jobs.database_octets(db),
             )
     finally:
@@ -78,6 +80,7 @@ def status(config_path: Path | None, as_json: bool) -> None:
             job_class: seen.queued.get(job_class, (0, None))[0]
             for job_class in ("alert", "service", "promotional")
         },
+        "unknown": seen.unknown,
         "receipts": {kind: sum(counts[kind] for counts in receipts) for kind in RECEIPT_KINDS},
     }
     if as_json:
@@ -106,6 +109,8 @@ def status(config_path: Path | None, as_json: bool) -> None:
         out.print(table(None, "SMSC", ">Bind", "State", ">Window", ">Rate", "Why", rows=rows))
     waiting = ", ".join(f"{count} {name}" for name, count in document["queue"].items())
     out.print(f"Queue     {waiting}")
+    hint = ": `smppgw jobs retry JOB --unknown` sends those of a job again" if seen.unknown else ""
+    out.print(f"Unknown   {plural(seen.unknown, 'message')}{hint}")
     kinds = ", ".join(f"{count} {kind}" for kind, count in document["receipts"].items())
     out.print(f"Receipts  {kinds}")
 

@@ -160,6 +160,12 @@ def _explain(error: sqlite3.Error) -> str:
     return f"{error}."
 
 
+def data_version(db: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection has written."""
+    version: int = db.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Commit what is done inside, or nothing of it."""

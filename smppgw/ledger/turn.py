@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 from smppgw.errors import DatabaseError
 from smppgw.ledger import inbound
-from smppgw.ledger.database import transaction
+from smppgw.ledger.database import data_version, transaction
 from smppgw.ledger.inbound import Inbound, Text
 from smppgw.ledger.keys import (
     JOB_BITS,
@@ -42,7 +42,7 @@ from smppgw.ledger.keys import (
     messages_of,
     segments_of,
 )
-from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_form, normal_forms
+from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_forms
 from smppgw.smpp.status import Verdict
 
 AT_ONCE = 0  # whatever the clock says: it may be set back
@@ -186,6 +186,7 @@ class Turned:
         finished: how many messages reached a final state, by (class, state).
         exhausted: links for which nothing more can be claimed until another process writes or
             `next_due_at`.
+        version: of the database, which changes when another process writes.
         came_back: whether messages wait again that had left.
         next_due_at: when something that waits may be claimed; None where nothing waits.
         delivery_ms: time from submit to final receipt, one for each segment, by account.
@@ -199,6 +200,7 @@ class Turned:
     jobs: dict[int, JobText] = field(default_factory=dict)
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
     exhausted: set[int] = field(default_factory=set)
+    version: int = 0
     came_back: bool = False
     next_due_at: int | None = None
     delivery_ms: dict[int, list[int]] = field(default_factory=dict)
@@ -237,6 +239,7 @@ def turn(
             work.keep_house()
         work.claim(demands)
         work.count()
+    work.turned.version = data_version(db)
     return work.turned
 
 
@@ -314,7 +317,7 @@ class _Turn:
         """
         now = self.now
         early = {
-            (account_id, normal_form(receipt.message_id)): position
+            (account_id, receipt.message_id): position
             for position, (account_id, dialect, _, _, receipt) in enumerate(receipts)
             if receipt.message_id
             and _final(receipt)
@@ -332,7 +335,7 @@ class _Turn:
                 others.append(answer)
                 continue
             state, done_at, error, raw = "accepted", None, None, None
-            position = early.pop((account_id, normal_form(smsc_id)), None) if early else None
+            position = early.pop((account_id, smsc_id), None) if early else None
             if position is not None:
                 receipt = receipts[position].receipt
                 taken.add(position)

@@ -7,11 +7,11 @@ costs one hop there and back, not one for each statement. There is no second wri
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import aiosqlite
 
-from smppgw.ledger.database import Locks, explained, open_database
+from smppgw.ledger.database import Locks, data_version, explained, open_database
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,8 +81,4 @@ class Writer(aiosqlite.Connection):
 
     async def version(self) -> int:
         """Return a number that changes when another process has written."""
-        return await self.call(_data_version)
-
-
-def _data_version(db: sqlite3.Connection) -> Any:
-    return db.execute("PRAGMA data_version").fetchone()[0]
+        return await self.call(data_version)
