@@ -25,10 +25,12 @@ _FILL_BITS = 1  # behind a header of 6 octets, up to the next septet
 
 
 class _Job:
-    """What is kept of a job: its text, taken apart, and its templates where they serve all."""
+    """What all messages of a job share, and its templates where they serve all."""
 
-    def __init__(self, job: JobText) -> None:
+    def __init__(self, job: JobText, smsc: Smsc) -> None:
         self.text = sms.Template(job.text)
+        self.addresses = addresses_for(job.sender, smsc)
+        self.validity_period = _absolute_time(job.expires_at) if smsc.validity_period else ""
         self.templates: list[SubmitTemplate] | None = None
 
 
@@ -52,9 +54,9 @@ class Renderer:
         kept = self._kept.get(claim.job_id) or self._keep(job)
         templates = kept.templates
         if claim.fields is not None:
-            templates = self._render(kept.text.fill(json.loads(claim.fields)), job)
+            templates = self._render(kept.text.fill(json.loads(claim.fields)), job, kept)
         elif templates is None:
-            templates = kept.templates = self._render(kept.text.fill({}), job)
+            templates = kept.templates = self._render(kept.text.fill({}), job, kept)
         destination = claim.recipient[1:]
         segments = claim.message_id << SEGMENT_BITS
         if claim.total == 1:
@@ -77,10 +79,10 @@ class Renderer:
     def _keep(self, job: JobText) -> _Job:
         if len(self._kept) >= _JOBS_KEPT:
             self._kept.popitem(last=False)
-        kept = self._kept[job.job_id] = _Job(job)
+        kept = self._kept[job.job_id] = _Job(job, self._smsc)
         return kept
 
-    def _render(self, text: str, job: JobText) -> list[SubmitTemplate]:
+    def _render(self, text: str, job: JobText, kept: _Job) -> list[SubmitTemplate]:
         smsc = self._smsc
         composed = sms.compose(text, job.rewrite, latin1=smsc.alphabet == "latin1")
         segments = composed.segments
@@ -93,13 +95,13 @@ class Renderer:
             segments = [self._octets(septets, in_header) for septets in segments]
         return [
             SubmitTemplate(
-                addresses_for(job.sender, smsc),
+                kept.addresses,
                 user_data,
                 data_coding=composed.data_coding | (_FLASH if job.flash else 0),
                 registered_delivery=int(asks_receipt(smsc.receipts, number=number, total=total)),
                 concatenation=Concatenation(number, total, smsc.long_text) if total > 1 else None,
                 as_payload=as_payload,
-                validity_period=_absolute_time(job.expires_at) if smsc.validity_period else "",
+                validity_period=kept.validity_period,
             )
             for number, user_data in enumerate(segments, 1)
         ]

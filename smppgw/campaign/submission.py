@@ -3,6 +3,10 @@
 Both walk the same way: each recipient is read, its text filled and composed, its segments counted
 and priced; `submit` also writes it down, so that what the preview says is what is sent. Recipients
 stream through: memory does not grow with the list, but for what tells duplicates.
+
+A walk counts how often each number of segments occurs under each prefix that has a price or an
+account of its own; sums and prices follow from that at the end. Where several accounts may send a
+message, it has the price of the dearest.
 """
 
 import difflib
@@ -12,14 +16,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from smppgw import sms
+from smppgw.campaign import advice
+from smppgw.campaign.budget import Budget
+from smppgw.campaign.preview import Example, Examples
 from smppgw.campaign.recipients import Recipients, Row
-from smppgw.config import Config, Tenant
+from smppgw.campaign.sender import check_sender, lint, on_approvals
+from smppgw.config import Config, Smsc, Tenant, prefix_of
 from smppgw.errors import InputError
 from smppgw.ledger.jobs import Addressee, Order
 
 NUMBERS = "numbers"  # in place of a file's name, where recipients are given one by one
+
+_as_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes one each time: 4 µs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +49,76 @@ class Wish:
     expires_s: float | None = None
 
 
+class _Measured(NamedTuple):
+    """A text: its segments under each of REWRITES, and as it is sent."""
+
+    segments: tuple[int, ...]
+    sent: sms.Composed
+
+
 @dataclass(slots=True)
 class Tally:
     """What the recipients come to.
 
     Attributes:
-        queued: recipients kept.
-        segments: by rewrite, of all of them together.
-        prices: by rewrite, then by the price of a segment: how many segments.
-        encodings: the alphabets of the texts as they are sent.
-        shortest: segments of the shortest text; 0 before there is one.
-        longest: segments of the longest text.
-        forces_ucs2: characters that force UCS2, in order of appearance.
+        counts: how many messages have these segments (by rewrite, in the order of REWRITES) and
+            go to a number of this zone.
+        prices: of one segment, by zone; None where there is none.
+        used: the rewrite that is used, as a place in REWRITES.
+        encodings: how many texts are sent in each alphabet.
+        forces_ucs2: characters that force UCS2 on what is sent, in order of appearance.
+        defaults: how often a blank value was replaced by its default, by name.
+        examples: of personal texts.
     """
 
-    queued: int = 0
-    segments: Counter[str] = field(default_factory=Counter)
-    prices: dict[str, Counter[Decimal]] = field(default_factory=dict)
-    encodings: set[str] = field(default_factory=set)
-    shortest: int = 0
-    longest: int = 0
+    prices: dict[str, Decimal | None]
+    used: int
+    counts: Counter[tuple[tuple[int, ...], str]] = field(default_factory=Counter)
+    encodings: Counter[str] = field(default_factory=Counter)
     forces_ucs2: dict[str, None] = field(default_factory=dict)
+    defaults: Counter[str] = field(default_factory=Counter)
+    examples: Examples = field(default_factory=Examples)
+
+    @property
+    def queued(self) -> int:
+        """Recipients kept."""
+        return self.counts.total()
+
+    @property
+    def shortest(self) -> int:
+        """Segments of the shortest text; 0 where there is none."""
+        return min((segments[self.used] for segments, _ in self.counts), default=0)
+
+    @property
+    def longest(self) -> int:
+        """Segments of the longest text; 0 where there is none."""
+        return max((segments[self.used] for segments, _ in self.counts), default=0)
+
+    @property
+    def segments(self) -> dict[str, int]:
+        """Segments of all of them together, by rewrite."""
+        return {
+            rewrite: sum(count * segments[at] for (segments, _), count in self.counts.items())
+            for at, rewrite in enumerate(sms.REWRITES)
+        }
+
+    @property
+    def zones(self) -> Counter[str]:
+        """Recipients by zone."""
+        zones: Counter[str] = Counter()
+        for (_, zone), count in self.counts.items():
+            zones[zone] += count
+        return zones
 
     def price(self, rewrite: str) -> Decimal | None:
         """Return what all segments cost, or None where some have no price."""
-        by_price = self.prices.get(rewrite)
-        if by_price is None:
-            return None
-        return sum((price * segments for price, segments in by_price.items()), Decimal(0))
+        at, amount = sms.REWRITES.index(rewrite), Decimal(0)
+        for (segments, zone), count in self.counts.items():
+            price = self.prices[zone]
+            if price is None:
+                return None
+            amount += price * (count * segments[at])
+        return amount
 
 
 class Plan:
@@ -79,25 +133,27 @@ class Plan:
         """
         self.config = config
         self.recipients = recipients
-        self.tally = Tally()
         self.accounts = [s for s in config.smsc if wish.job_class in s.classes]
         # The configuration sees to it that they agree on what changes the count of segments.
         self._latin1 = self.accounts[0].alphabet == "latin1"
         self._as_payload = self.accounts[0].long_text == "payload"
-        tenant = _tenant(config, wish.tenant)
+        self.tenant = _tenant(config, wish.tenant)
         rules = config.classes[wish.job_class]
+        if wish.sender is not None:
+            check_sender(wish.sender)
         if not wish.text.strip():
             raise InputError("The text is empty: give one with --text or --text-file.")
         self._template = sms.Template(wish.text)
         bound = self._template.bind(recipients.headers)
         self._columns = {name: recipients.headers.index(header) for name, header in bound.items()}
+        self.now = now.astimezone(ZoneInfo(config.gateway.timezone))
         expires_s = wish.expires_s if wish.expires_s is not None else rules.expires_s
         self.order = Order(
             job_class=wish.job_class,
-            tenant=tenant.name,
-            sender=wish.sender or tenant.sender,
+            tenant=self.tenant.name,
+            sender=wish.sender or self.tenant.sender,
             text=wish.text,
-            rewrite=wish.rewrite or config.rewrite_for(tenant, wish.job_class),
+            rewrite=wish.rewrite or config.rewrite_for(self.tenant, wish.job_class),
             flash=wish.flash,
             label=wish.label,
             key=wish.key,
@@ -106,67 +162,153 @@ class Plan:
             created_at=_ms(now),
             expires_at=_ms(now + timedelta(seconds=expires_s)),
         )
+        # A zone is a prefix by which a price or an account is chosen; "" is every other number.
+        tables = [account.prices_on(self.now.date()) for account in self.accounts]
+        prefixes = {prefix for table in tables for prefix in table} - {"default"}
+        prefixes.update(prefix for account in self.accounts for prefix in account.prefixes)
+        self._zones = sorted(prefixes, key=len, reverse=True)
+        self.tally = Tally(
+            prices={zone: self._price_of(zone) for zone in ("", *self._zones)},
+            used=sms.REWRITES.index(self.order.rewrite),
+        )
         self._constant = None if self._columns else self._measure(self._template.fill({}))
+
+    @property
+    def personal(self) -> bool:
+        """Whether recipients get texts of their own."""
+        return self._constant is None
+
+    @property
+    def constant(self) -> sms.Composed | None:
+        """The text as it is sent, where it is the same for all."""
+        return None if self._constant is None else self._constant.sent
+
+    def _takers(self, zone: str) -> list[Smsc]:
+        return [a for a in self.accounts if not a.prefixes or zone.startswith(a.prefixes)]
+
+    def _price_of(self, zone: str) -> Decimal | None:
+        """Return the dearest price of a segment among the accounts that may send it."""
+        dearest = None
+        for account in self._takers(zone):
+            prices = account.prices_on(self.now.date())
+            price = prices.get(prefix_of(zone, prices))
+            if price is None:
+                return None
+            dearest = price if dearest is None else max(dearest, price)
+        return dearest
 
     def addressees(self) -> Iterator[Addressee]:
         """Walk over the recipients, once; `tally` is complete when this ends."""
+        tally, zones, used, columns = self.tally, self._zones, self.tally.used, self._columns
+        counts, zone, fields, measured = tally.counts, "", None, self._constant
+        if measured is not None:
+            self._note(measured)
         for row in self.recipients:
-            fields, measured = None, self._constant
-            if measured is None:
-                values = {name: row.values[at] for name, at in self._columns.items()}
-                fields = json.dumps(values, ensure_ascii=False)
+            if self._constant is None:
+                values = {name: row.values[at] for name, at in columns.items()}
+                fields = _as_json(values)
                 measured = self._measure(self._fill(row, values))
-            self._count(row, measured)
+                self._note(measured)
+                sent = measured.sent
+                tally.examples.add(
+                    Example(row.row, sent.text, sent.encoding, measured.segments[used], sent.units)
+                )
+            assert measured is not None
+            if zones:
+                zone = next(filter(row.number.startswith, zones), "")
+            segments = measured.segments
+            counts[segments, zone] += 1
             # As payload a text is one submit_sm, however many segments the operator bills.
-            segments = 1 if self._as_payload else measured[self.order.rewrite]
-            yield Addressee(row.number, segments, fields)
+            yield Addressee(row.number, 1 if self._as_payload else segments[used], fields)
 
     def _fill(self, row: Row, values: dict[str, str]) -> str:
         try:
-            return self._template.fill(values)
+            text = self._template.fill(values)
         except InputError as error:
             raise InputError(f"{self.recipients.name}, row {row.row}: {error}") from error
+        for name, value in values.items():
+            if not value or value.isspace():
+                self.tally.defaults[name] += 1  # else it would not have been filled
+        return text
 
-    def _measure(self, text: str) -> dict[str, int]:
-        """Return the segments of a text under each rewrite, and note its alphabet."""
-        segments = {}
-        composed = sms.compose(text, "keep", latin1=self._latin1)
-        plain = composed.encoding == "gsm7"  # which no rewrite touches
-        for rewrite in sms.REWRITES:
-            if not plain:
+    def _measure(self, text: str) -> _Measured:
+        """Compose a text as it is sent, and count its segments under each rewrite.
+
+        Once a rewrite has brought it into GSM 03.38, those that go further change no count.
+        """
+        counts: list[int] = []
+        sent = composed = sms.compose(text, "keep", latin1=self._latin1)
+        for at, rewrite in enumerate(sms.REWRITES):
+            # What goes further is composed only if it is what will be sent.
+            if at and (composed.encoding == "ucs2" or (at == self.tally.used and not _plain(sent))):
                 composed = sms.compose(text, rewrite, latin1=self._latin1)
-            segments[rewrite] = len(composed.segments)
-            if rewrite == self.order.rewrite:
-                self.tally.encodings.add(composed.encoding)
-                self.tally.forces_ucs2.update(dict.fromkeys(composed.forces_ucs2))
-        return segments
+            counts.append(len(composed.segments))
+            if at == self.tally.used:
+                sent = composed
+        return _Measured(tuple(counts), sent)
 
-    def _count(self, row: Row, segments: dict[str, int]) -> None:
-        tally = self.tally
-        mine = segments[self.order.rewrite]
-        tally.queued += 1
-        tally.longest = max(tally.longest, mine)
-        tally.shortest = min(tally.shortest or mine, mine)
-        price = self.accounts[0].price_for(row.number)
-        for rewrite, count in segments.items():
-            tally.segments[rewrite] += count
-            if price is not None:
-                tally.prices.setdefault(rewrite, Counter())[price] += count
+    def _note(self, measured: _Measured) -> None:
+        sent = measured.sent
+        self.tally.encodings[sent.encoding] += 1
+        if sent.forces_ucs2:
+            self.tally.forces_ucs2.update(dict.fromkeys(sent.forces_ucs2))
+
+    # What the walk came to
+
+    def seconds(self, segments_ahead: int) -> int:
+        """Return how long sending takes, with what leaves before it, at the contract's rate."""
+        rate = sum(account.throughput for account in self.accounts)
+        return round((segments_ahead + self.tally.segments[self.order.rewrite]) / rate)
+
+    def budget(self, spent: int) -> Budget | None:
+        """Return the tenant's budget; None where it has none.
+
+        Args:
+            spent: segments of this month, without the job.
+        """
+        limit = self.tenant.segments_a_month
+        if limit is None:
+            return None
+        return Budget(limit, spent, self.tally.segments[self.order.rewrite])
+
+    def require_sender(self) -> None:
+        """Hold the sender to what the accounts demand.
+
+        An alert is not refused for the sake of a paper: its warning says the same.
+
+        Raises:
+            InputError: an account wants an approved sender, and this one is not; it says which
+                tenants lack one.
+        """
+        if self.order.job_class == "alert":
+            return
+        standing = self._approvals()
+        if any(refused for refused, _ in standing):
+            raise InputError(
+                " ".join(sentence for refused, sentence in standing if refused)
+                + " Nothing can be queued with it: `smppgw check` lists every tenant that lacks one."
+            )
+
+    def _approvals(self) -> list[tuple[bool, str]]:
+        day = self.now.date()
+        return list(on_approvals(self.tenant, self.order.sender, self.accounts, day))
 
     def document(
-        self, *, job: int | None, state: str, segments_ahead: int, now: datetime
+        self, *, job: int | None, state: str, segments_ahead: int, spent: int, now: datetime
     ) -> dict[str, object]:
-        """Say what the walk came to, as the JSON of `submit` and `preview`."""
-        tally, recipients = self.tally, self.recipients
-        rate = sum(account.throughput for account in self.accounts)
-        seconds = round((segments_ahead + tally.segments[self.order.rewrite]) / rate)
+        """Say what the walk came to, as the JSON of `submit` and `preview`.
+
+        Args:
+            job: its number, if it has one.
+            state: its state.
+            segments_ahead: what leaves before it.
+            spent: segments of the tenant's month, without the job.
+            now: when sending begins.
+        """
+        tally, recipients, rewrite = self.tally, self.recipients, self.order.rewrite
+        seconds = self.seconds(segments_ahead)
         finish_at = now + timedelta(seconds=seconds)
-        warnings = list(recipients.warnings)
-        if _ms(finish_at) > self.order.expires_at:
-            warnings.append(
-                "Sending would end after the messages expire: allow more time with --expires, "
-                "or send fewer."
-            )
+        budget = self.budget(spent)
         encoding = "mixed" if len(tally.encodings) > 1 else next(iter(tally.encodings), "gsm7")
         return {
             "job": job,
@@ -188,16 +330,49 @@ class Plan:
                 "segments_max": tally.longest,
                 "forces_ucs2": list(tally.forces_ucs2),
             },
-            "segments": tally.segments[self.order.rewrite],
-            "price": self._money(self.order.rewrite),
+            "segments": tally.segments[rewrite],
+            "price": self._money(rewrite),
             "rewrites": {
-                rewrite: {"segments": tally.segments[rewrite], "price": self._money(rewrite)}
-                for rewrite in sms.REWRITES
+                name: {"segments": segments, "price": self._money(name)}
+                for name, segments in tally.segments.items()
             },
             "seconds": seconds,
             "finish_at": finish_at.isoformat(timespec="seconds"),
-            "warnings": warnings,
+            "budget": None if budget is None else budget.document(),
+            "warnings": [
+                *recipients.warnings,
+                *self._warnings(finish_at, seconds, budget),
+            ],
         }
+
+    def _warnings(
+        self, finish_at: datetime, seconds: int, budget: Budget | None
+    ) -> Iterator[str]:
+        order, tally = self.order, self.tally
+        yield from lint(order.sender)
+        yield from (sentence for _, sentence in self._approvals())
+        yield from advice.on_text(order.text, job_class=order.job_class, sender=order.sender)
+        yield from advice.on_length(tally.longest)
+        for name, count in tally.defaults.items():
+            yield f"{{{name}}} is blank for {count} of {tally.queued} recipients: they get the default."
+        for zone, count in tally.zones.items():
+            numbers = f"numbers under {zone}" if zone else "numbers under no prefix of their own"
+            if not self._takers(zone):
+                yield f"No account takes {numbers}: {count} messages would never leave."
+            elif tally.prices[zone] is None and any(
+                price is not None for price in tally.prices.values()
+            ):
+                yield f"There is no price for {numbers}: what {count} messages cost is not known."
+        if _ms(finish_at) > order.expires_at:
+            yield (
+                "Sending would end after the messages expire: allow more time with --expires, "
+                "or send fewer."
+            )
+        rules = self.config.classes[order.job_class]
+        yield from advice.on_hours(rules, order.job_class, self.now, seconds)
+        over = None if budget is None else budget.warning()
+        if over:
+            yield over
 
     def _money(self, rewrite: str) -> dict[str, str] | None:
         amount = self.tally.price(rewrite)

@@ -11,6 +11,7 @@ Source: SMPP 3.4 issue 1.2, sections 3.2 (layout) and 4 (definitions).
 """
 
 import struct
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from smpplib import command as smpplib_command
@@ -217,8 +218,7 @@ class Concatenation(NamedTuple):
 class SubmitTemplate:
     """A submit_sm with everything but its sequence number, destination and reference.
 
-    smpplib renders it once for a job (or once for a message, where the text is personal); `encode`
-    splices the rest.
+    smpplib renders all but the text once for a job; `encode` splices the rest.
     """
 
     __slots__ = (
@@ -264,27 +264,16 @@ class SubmitTemplate:
         if as_payload:
             tlvs = _TLV.pack(MESSAGE_PAYLOAD, len(user_data)) + user_data
         short_message = b"" if as_payload else header + user_data
-        stand_in = "0"
-        rendered = encode(
-            "submit_sm",
-            1,
-            source_addr_ton=addresses.source_ton,
-            source_addr_npi=addresses.source_npi,
-            source_addr=addresses.source,
-            dest_addr_ton=addresses.dest_ton,
-            dest_addr_npi=addresses.dest_npi,
-            destination_addr=stand_in,
-            esm_class=ESM_CLASS_UDHI if header else 0,
-            validity_period=validity_period,
-            registered_delivery=registered_delivery,
-            data_coding=data_coding,
-            short_message=short_message,
+        before, after = _render(
+            addresses,
+            ESM_CLASS_UDHI if header else 0,
+            data_coding,
+            registered_delivery,
+            validity_period,
         )
-        # service_type is empty: its NUL, two octets, the sender and its NUL, two octets.
-        destination_at = HEADER_OCTETS + 3 + len(addresses.source) + 1 + 2
-        tail = rendered[destination_at + len(stand_in) :] + tlvs
-        self._octets = destination_at + len(tail)
-        self._before_destination = rendered[HEADER_OCTETS:destination_at]
+        tail = b"%b%c%b%b" % (after, len(short_message), short_message, tlvs)
+        self._octets = HEADER_OCTETS + len(before) + len(tail)
+        self._before_destination = before
         self._after_destination = tail
         self._after_reference: bytes | None = None
         self._pack_reference = _BYTE
@@ -318,6 +307,40 @@ class SubmitTemplate:
         if self._after_reference is None:
             return pdu
         return b"%b%b%b" % (pdu, self._pack_reference.pack(reference), self._after_reference)
+
+
+@lru_cache(1024)
+def _render(
+    addresses: Addresses,
+    esm_class: int,
+    data_coding: int,
+    registered_delivery: int,
+    validity_period: str,
+) -> tuple[bytes, bytes]:
+    """Have smpplib render a submit_sm, once for all texts of a job (40 µs).
+
+    Returns:
+        What stands between header and destination_addr, and behind it up to sm_length.
+    """
+    stand_in = "0"
+    rendered = encode(
+        "submit_sm",
+        1,
+        source_addr_ton=addresses.source_ton,
+        source_addr_npi=addresses.source_npi,
+        source_addr=addresses.source,
+        dest_addr_ton=addresses.dest_ton,
+        dest_addr_npi=addresses.dest_npi,
+        destination_addr=stand_in,
+        esm_class=esm_class,
+        validity_period=validity_period,
+        registered_delivery=registered_delivery,
+        data_coding=data_coding,
+        short_message=b"",
+    )
+    # service_type is empty: its NUL, two octets, the sender and its NUL, two octets.
+    at = HEADER_OCTETS + 3 + len(addresses.source) + 1 + 2
+    return rendered[HEADER_OCTETS:at], rendered[at + len(stand_in) : -1]
 
 
 def encode_delivery_responses(answers: list[tuple[int, int]]) -> bytes:
