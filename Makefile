@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort \
-		| awk 'BEGIN {FS = ":.*## "}; {printf "  %-8s %s\n", $$1, $$2}'
+		| awk 'BEGIN {FS = ":.*## "}; {printf "  %-13s %s\n", $$1, $$2}'
 
 # One stamp for each level of dependencies: each holds the ones before it.
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
@@ -67,6 +67,10 @@ KILLS ?= 50
 .PHONY: kills
 kills: $(VENV)/.test ## Kill the gateway KILLS (50) times at full speed under each policy
 	@$(BIN)/python -m tests.e2e.kills --kills $(KILLS)
+
+.PHONY: compare-texts
+compare-texts: $(VENV)/.test ## Cut a million generated texts beside smsutil
+	@$(BIN)/python -m tests.sms.compare
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes

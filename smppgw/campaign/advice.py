@@ -21,11 +21,14 @@ _STOP = re.compile(r"\bSTOP\b", re.I)
 _SMILEY = re.compile(r"[:;=8]['’]?-?[()\[\]]+")
 _BRACKETS = {"(": ")", "[": "]", "«": "»", "“": "”"}
 # No French sentence ends in one of these.
-_OPEN_WORDS = frozenset(
-    "à au aux avec car ce ces cet cette chez d dans de des du en entre et l la le les leur leurs "
-    "mais mes mon ni nos notre ou où par pour qu que qui sa sans sauf se ses si son sous sur un "
-    "une vers vos votre".split()
-)
+# fmt: off
+_OPEN_WORDS = frozenset((
+    "à", "au", "aux", "avec", "car", "ce", "ces", "cet", "cette", "chez", "d", "dans", "de",
+    "des", "du", "en", "entre", "et", "l", "la", "le", "les", "leur", "leurs", "mais", "mes",
+    "mon", "ni", "nos", "notre", "ou", "où", "par", "pour", "qu", "que", "qui", "sa", "sans",
+    "sauf", "se", "ses", "si", "son", "sous", "sur", "un", "une", "vers", "vos", "votre",
+))
+# fmt: on
 _LAST_WORD = re.compile(r"(\w+)['’]?$")
 _FORM_LIMIT = 160  # where forms and spreadsheets cut
 
@@ -54,7 +57,8 @@ def on_text(text: str, *, job_class: str, sender: str) -> Iterator[str]:
 
 
 def _cut(text: str) -> str | None:
-    end = text.rstrip()
+    plain = _SMILEY.sub("", text)
+    end = plain.rstrip()
     last = _LAST_WORD.search(end)
     if end.endswith(("…", "...")):
         return "it ends in “…”"
@@ -64,7 +68,6 @@ def _cut(text: str) -> str | None:
         return f"it ends in “{last[1]}”"
     if len(text) == _FORM_LIMIT:
         return f"it has exactly {_FORM_LIMIT} characters"
-    plain = _SMILEY.sub("", text)
     for opening, closing in _BRACKETS.items():
         if plain.count(opening) != plain.count(closing):
             return f"“{opening}” and “{closing}” are not as many"
@@ -80,9 +83,7 @@ def on_length(segments: int) -> Iterator[str]:
         )
 
 
-def on_hours(
-    rules: ClassRules, job_class: str, begin: datetime, seconds: float
-) -> Iterator[str]:
+def on_hours(rules: ClassRules, job_class: str, begin: datetime, seconds: float) -> Iterator[str]:
     """Say that sending does not fit into the hours of its class.
 
     Args:

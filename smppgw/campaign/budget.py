@@ -36,8 +36,8 @@ class Budget(NamedTuple):
         if self.after <= self.limit:
             return None
         return (
-            f"This takes {self.asked} segments and {self.left} are left of this month's "
-            f"{self.limit}."
+            f"Of this month's {self.limit} segments {self.left} are left, and this takes "
+            f"{self.asked}."
         )
 
     def require(self, job_class: str) -> None:

@@ -3,6 +3,7 @@
 Pure: nothing here knows how it is shown.
 """
 
+import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from smppgw.sms.alphabet import (
 
 EXAMPLES = 3  # real texts beside the shortest and the longest
 
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{[^{}]*\}")  # as sms.Template reads them
 _DOUBLE = frozenset(EXTENSION.values())
 # What a costly character is called where it shows nothing, or would be taken for another.
 _NAMES = {
@@ -105,16 +107,27 @@ class Examples:
 def costly(text: str) -> list[Costly]:
     """List the distinct characters that cost, in order of appearance.
 
-    Letters with a separate accent are one character here, as they are when sent.
+    Args:
+        text: with {placeholders}, of which nothing but the defaults is looked at. Letters with a
+            separate accent are one character here, as they are when sent.
     """
-    text = rewrite_text(text, "keep")
+    text = rewrite_text(_PLACEHOLDER.sub(_literal, text), "keep")
     found = {}
     for at, character in enumerate(text):
-        if character in found or (character in GSM and character not in _DOUBLE):
+        if character in GSM and character not in _DOUBLE:
             continue
-        before = text[at - 1] if at and text[at - 1].isdigit() else ""
-        found[character] = _costly(character, before)
+        behind = text[at - 1] if at and character in BEHIND_A_DIGIT else ""
+        key = character, behind.isdigit()
+        if key not in found:
+            found[key] = _costly(character, behind if behind.isdigit() else "")
     return list(found.values())
+
+
+def _literal(placeholder: re.Match[str]) -> str:
+    """Return what stands in place of a placeholder: a brace, a default, or nothing."""
+    if placeholder[0] in ("{{", "}}"):
+        return placeholder[0][0]
+    return placeholder[0][1:-1].partition("|")[2].strip()
 
 
 def _costly(character: str, before: str) -> Costly:
@@ -123,19 +136,26 @@ def _costly(character: str, before: str) -> Costly:
         name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
     if character in _DOUBLE:
         return Costly(character, name, True, None, character)
-    context = before if character in BEHIND_A_DIGIT else ""
     for rewrite in REWRITES[1:]:
-        replaced = rewrite_text(context + character, rewrite)
+        replaced = rewrite_text(before + character, rewrite)
         if not outside_gsm(replaced):
-            return Costly(character, name, False, rewrite, replaced.removeprefix(context))
+            return Costly(character, name, False, rewrite, replaced.removeprefix(before))
     return Costly(character, name, False, None, character)
 
 
-def pieces(text: str) -> Iterator[Piece]:
-    """Cut a text into runs of characters that cost and runs of those that do not."""
+def pieces(text: str, *, template: bool = False) -> Iterator[Piece]:
+    """Cut a text into runs of characters that cost and runs of those that do not.
+
+    Args:
+        text: any text.
+        template: its {placeholders} are not sent as they stand, and cost nothing by themselves.
+    """
     text = rewrite_text(text, "keep")
-    start = 0
     marks = [character not in GSM or character in _DOUBLE for character in text]
+    for placeholder in _PLACEHOLDER.finditer(text) if template else ():
+        if placeholder[0] not in ("{{", "}}"):
+            marks[slice(*placeholder.span())] = [False] * len(placeholder[0])
+    start = 0
     for at in range(1, len(text) + 1):
         if at == len(text) or marks[at] != marks[start]:
             yield Piece(text[start:at], marks[start])

@@ -1,7 +1,8 @@
 """A list of recipients → numbers that can be written to, and a file of those that cannot.
 
 Hides which row is the header, which column holds the numbers, and what was left out. Everything is
-streamed: what stays in memory is the first rows and one int for each number kept (64 MB a million).
+streamed: what stays in memory is the first rows, and a bit for each number that there could be in
+the ranges met (25 MB for all mobile numbers of France).
 A list is walked once; the file of what was left out is made beside it when its first row is.
 
 That file has the list's own columns under their own headers, then REPORT_COLUMNS. Corrected and
@@ -181,7 +182,7 @@ class Recipients:
             InputError: A part of the file cannot be read as what it began as.
             OperationError: The file cannot be read to its end, or what is left out not written.
         """
-        region, seen = self._region, set[int]()
+        region, seen = self._region, _Seen()
         try:
             for row, value, values, duplicate in self._candidates:
                 try:
@@ -190,11 +191,9 @@ class Recipients:
                     reason = _reason(error, value, region)
                     self._leave_out(LeftOut(row, value, reason, values))
                     continue
-                key = int(number)
-                if duplicate or key in seen:
+                if duplicate or not seen.add(int(number)):
                     self._leave_out(LeftOut(row, value, "duplicate", values, number))
                     continue
-                seen.add(key)
                 self.kept += 1
                 yield Row(row, number, values)
         finally:
@@ -224,6 +223,28 @@ class Recipients:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Seen:
+    """The numbers met so far, exactly: a bitmap for each range of 8,192 that has one.
+
+    0.2 µs a number. A set of a million takes 64 MB; this takes 0.2 where they lie close together
+    and 30 where they lie all over the 200 million mobile numbers of France.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: dict[int, bytearray] = {}
+
+    def add(self, number: int) -> bool:
+        """Add a number; returns whether it is new."""
+        bits = self._ranges.get(number >> 13)
+        if bits is None:
+            bits = self._ranges[number >> 13] = bytearray(1 << 10)
+        octet, bit = number >> 3 & 0x3FF, 1 << (number & 7)
+        if bits[octet] & bit:
+            return False
+        bits[octet] |= bit
+        return True
 
 
 class LeftOutFile:

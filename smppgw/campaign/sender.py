@@ -126,9 +126,7 @@ def why_not(tenant: Tenant, sender: str, account: Smsc, day: date) -> str | None
     ]
 
 
-def lacks(
-    config: Config, day: date, *, tenants: Iterable[Tenant] | None = None
-) -> Iterator[Lack]:
+def lacks(config: Config, day: date, *, tenants: Iterable[Tenant] | None = None) -> Iterator[Lack]:
     """List the tenants without an approved sender, account by account that asks for one.
 
     Args:

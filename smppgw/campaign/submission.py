@@ -236,11 +236,11 @@ class Plan:
 
         Once a rewrite has brought it into GSM 03.38, those that go further change no count.
         """
-        counts: list[int] = []
         sent = composed = sms.compose(text, "keep", latin1=self._latin1)
-        for at, rewrite in enumerate(sms.REWRITES):
-            # What goes further is composed only if it is what will be sent.
-            if at and (composed.encoding == "ucs2" or (at == self.tally.used and not _plain(sent))):
+        plain = composed.encoding == "gsm7"  # which no rewrite touches
+        counts = [len(composed.segments)]
+        for at, rewrite in enumerate(sms.REWRITES[1:], 1):
+            if composed.encoding == "ucs2" or (at == self.tally.used and not plain):
                 composed = sms.compose(text, rewrite, latin1=self._latin1)
             counts.append(len(composed.segments))
             if at == self.tally.used:
@@ -286,7 +286,7 @@ class Plan:
         if any(refused for refused, _ in standing):
             raise InputError(
                 " ".join(sentence for refused, sentence in standing if refused)
-                + " Nothing can be queued with it: `smppgw check` lists every tenant that lacks one."
+                + " Nothing was queued; `smppgw check` lists every tenant that lacks one."
             )
 
     def _approvals(self) -> list[tuple[bool, str]]:
@@ -336,6 +336,7 @@ class Plan:
                 name: {"segments": segments, "price": self._money(name)}
                 for name, segments in tally.segments.items()
             },
+            "segments_ahead": segments_ahead,
             "seconds": seconds,
             "finish_at": finish_at.isoformat(timespec="seconds"),
             "budget": None if budget is None else budget.document(),
@@ -345,24 +346,24 @@ class Plan:
             ],
         }
 
-    def _warnings(
-        self, finish_at: datetime, seconds: int, budget: Budget | None
-    ) -> Iterator[str]:
+    def _warnings(self, finish_at: datetime, seconds: int, budget: Budget | None) -> Iterator[str]:
         order, tally = self.order, self.tally
         yield from lint(order.sender)
         yield from (sentence for _, sentence in self._approvals())
         yield from advice.on_text(order.text, job_class=order.job_class, sender=order.sender)
         yield from advice.on_length(tally.longest)
         for name, count in tally.defaults.items():
-            yield f"{{{name}}} is blank for {count} of {tally.queued} recipients: they get the default."
+            yield f"{{{name}}} is blank for {count} of {tally.queued}: they get its default."
         for zone, count in tally.zones.items():
             numbers = f"numbers under {zone}" if zone else "numbers under no prefix of their own"
             if not self._takers(zone):
-                yield f"No account takes {numbers}: {count} messages would never leave."
+                messages = "message" if count == 1 else "messages"
+                yield f"No account takes {numbers}: {count} {messages} would never leave."
             elif tally.prices[zone] is None and any(
                 price is not None for price in tally.prices.values()
             ):
-                yield f"There is no price for {numbers}: what {count} messages cost is not known."
+                messages = "message costs" if count == 1 else "messages cost"
+                yield f"There is no price for {numbers}: what {count} {messages} is not known."
         if _ms(finish_at) > order.expires_at:
             yield (
                 "Sending would end after the messages expire: allow more time with --expires, "

@@ -5,25 +5,29 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from smppgw import sms
+from smppgw.campaign.budget import month_of
 from smppgw.campaign.recipients import Recipients, from_numbers, open_recipients
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.cli.jobs import follow, require, show_job
-from smppgw.cli.output import duration, err, json_option, out, plural, show_json, table, told
+from smppgw.cli.output import err, json_option, out, plural, show_json, told
+from smppgw.cli.preview import show_page, show_warnings
 from smppgw.config import Config, load, parse_duration
 from smppgw.errors import InputError, OperationError
 from smppgw.ledger.database import Database, Locks, explained, open_database
 from smppgw.ledger.jobs import Addressee, Loading, segments_ahead
+from smppgw.ledger.spending import segments_between
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLASSES = ("alert", "service", "promotional")
+_NOT_RUNNING = "The gateway does not run: nothing leaves until `smppgw run` is started."
 
 
 class Duration(click.ParamType[float]):
@@ -118,24 +122,25 @@ def submit(
     config = load(config_path)
     if dry_run:
         return _preview(config, order, as_json)
-    if not yes and not as_json and sys.stdin.isatty() and order["recipients_file"] != "-":
+    asked = not yes and not as_json and sys.stdin.isatty() and order["recipients_file"] != "-"
+    if asked:
         _ask(config, order)
     path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(order), recipients, now)
+        plan.require_sender()
         db, locks = open_database(path, create=True), Locks(path)
         try:
             with explained(path):
-                ahead = segments_ahead(db, plan.order.job_class)
+                standing = _standing(db, plan)
                 job_id = _load(db, locks, plan, strict=order["strict"], show=not as_json)
                 if not locks.gateway_running() and job_id is not None:
-                    recipients.warnings.append(
-                        "The gateway does not run: nothing leaves until `smppgw run` is started."
-                    )
-            document = plan.document(job=job_id, state="queued", segments_ahead=ahead, now=now)
+                    recipients.warnings.append(_NOT_RUNNING)
+            document = plan.document(job=job_id, state="queued", now=now, **standing)
             if job_id is None:
                 return _refuse(document, plan, as_json, "was")
-            _acknowledge(db, config, document, plan, as_json, wait=wait, timeout_s=timeout)
+            seen = asked and not wait
+            _acknowledge(db, config, document, plan, as_json, seen, wait=wait, timeout_s=timeout)
         finally:
             db.close()
             locks.close()
@@ -156,8 +161,29 @@ def _preview(config: Config, order: dict[str, Any], as_json: bool) -> int:
     if order["strict"] and _left_out(plan):
         return _refuse(document, plan, as_json, "would be")
     _show(document, plan, as_json)
-    _require_recipients(plan)
+    _require(document, plan)
     return 0
+
+
+class _Standing(TypedDict):
+    """What stands in the ledger before a job: see Plan.document."""
+
+    segments_ahead: int
+    spent: int
+
+
+def _standing(db: Database, plan: Plan) -> _Standing:
+    first, last = month_of(plan.now)
+    return {
+        "segments_ahead": segments_ahead(db, plan.order.job_class),
+        "spent": segments_between(
+            db,
+            plan.order.tenant,
+            int(first.timestamp() * 1000),
+            int(last.timestamp() * 1000),
+            but=plan.order.key,
+        ),
+    }
 
 
 def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict[str, Any], Plan]:
@@ -167,15 +193,29 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
         plan = Plan(config, _wish(order), recipients, now)
         for _ in _shown(plan, show):
             pass
-    ahead = 0
+    standing: _Standing = {"segments_ahead": 0, "spent": 0}
     if path.exists():
         db = open_database(path)
         try:
             with explained(path):
-                ahead = segments_ahead(db, plan.order.job_class)
+                standing = _standing(db, plan)
         finally:
             db.close()
-    return plan.document(job=None, state="queued", segments_ahead=ahead, now=now), plan
+    return plan.document(job=None, state="queued", now=now, **standing), plan
+
+
+def _require(document: dict[str, Any], plan: Plan) -> None:
+    """Refuse what submit would refuse, once it has been shown."""
+    _require_recipients(plan)
+    plan.require_sender()
+    if document["budget"]:
+        _require_budget(plan, document["budget"]["used"])
+
+
+def _require_budget(plan: Plan, spent: int) -> None:
+    budget = plan.budget(spent)
+    if budget is not None:
+        budget.require(plan.order.job_class)
 
 
 def _ask(config: Config, order: dict[str, Any]) -> None:
@@ -184,7 +224,7 @@ def _ask(config: Config, order: dict[str, Any]) -> None:
     if order["strict"] and _left_out(plan):
         return  # submit refuses it
     _show(document, plan, as_json=False)
-    _require_recipients(plan)
+    _require(document, plan)
     if not click.confirm("Send it?", err=True):
         raise OperationError("Nothing was queued.")
     if plan.recipients.left_out_file is not None:
@@ -200,6 +240,8 @@ def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -
             loading.discard()
             return None
         _require_recipients(plan)
+        if loading.job_id:  # else it is there already, and costs nothing more
+            _require_budget(plan, _standing(db, plan)["spent"])  # others may have spent meanwhile
         return loading.finish(time.time_ns() // 1_000_000)
     except BaseException:
         loading.discard()
@@ -212,6 +254,7 @@ def _acknowledge(
     document: dict[str, Any],
     plan: Plan,
     as_json: bool,
+    seen: bool,
     *,
     wait: bool,
     timeout_s: float | None,
@@ -224,7 +267,10 @@ def _acknowledge(
     job_id: int = document["job"]
     failure = None
     document["state"] = require(db, job_id).state
-    if not (wait and as_json):
+    if seen:  # the page has just been read
+        out.print(f"[bold]Job {job_id} is {document['state']}.[/bold]")
+        show_warnings([one for one in plan.recipients.warnings if one == _NOT_RUNNING])
+    elif not (wait and as_json):
         _show(document, plan, as_json)
     if not wait:
         return
@@ -336,49 +382,8 @@ def _shown(plan: Plan, show: bool) -> Iterator[Addressee]:
 def _show(document: dict[str, Any], plan: Plan, as_json: bool) -> None:
     if as_json:
         show_json(document)
-        return
-    job, state = document["job"], document["state"]
-    recipients, text, rewrites = document["recipients"], document["text"], document["rewrites"]
-    head = f"Job {job} is {state}" if job else "This would be queued" if state else "Not queued"
-    out.print(
-        f"[bold]{head}[/bold]: {document['class']}, {document['tenant']}, "
-        f"from {told(document['sender'])}"
-    )
-    out.print(f"  Recipients  {recipients['queued']} of {recipients['read']}")
-    reasons = [f"{count} {reason}" for reason, count in plan.recipients.reasons.most_common()]
-    if recipients["opted_out"]:
-        reasons.append(f"{recipients['opted_out']} opted out")
-    if reasons:
-        out.print(f"  Left out    {', '.join(reasons)}")
-    if document["left_out_file"]:
-        out.print(f"              row by row in {told(document['left_out_file'])}")
-    shortest, longest = text["segments_min"], text["segments_max"]
-    segments = plural(longest, "segment")
-    if shortest != longest:
-        segments = f"{shortest} to {segments}"
-    out.print(f"  Text        {segments} each, alphabet {text['encoding']}")
-    if text["forces_ucs2"]:
-        characters = told(" ".join(text["forces_ucs2"]))
-        out.print(f"  Costly      {characters}  (one of these, and a segment holds 70 characters)")
-    out.print(f"  Segments    {document['segments']}{_price(document['price'])}")
-    finish = datetime.fromisoformat(document["finish_at"]).strftime("%d/%m/%Y %H:%M:%S")
-    out.print(f"  Time        {duration(document['seconds'])}, until {finish}")
-    if len({figures["segments"] for figures in rewrites.values()}) > 1:
-        rows = [
-            (
-                f"{name} (used)" if name == plan.order.rewrite else name,
-                figures["segments"],
-                _price(figures["price"]).removeprefix(", ") or "–",
-            )
-            for name, figures in rewrites.items()
-        ]
-        out.print(table(None, "Rewrite", ">Segments", ">Price", rows=rows))
-    for warning in document["warnings"]:
-        err.print(f"[yellow]Warning:[/yellow] {told(warning)}")
-
-
-def _price(price: dict[str, str] | None) -> str:
-    return f", {price['amount']} {price['currency']}" if price else ""
+    else:
+        show_page(document, plan)
 
 
 def _now(config: Config) -> datetime:

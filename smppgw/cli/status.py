@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from smppgw.campaign.sender import lacks, lint
 from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
 from smppgw.config import Config, load
 from smppgw.errors import ConfigError
@@ -122,6 +124,8 @@ def status(config_path: Path | None, as_json: bool) -> None:
 def check(config_path: Path | None, connect: bool, as_json: bool) -> int:
     """Read the configuration and say everything that is wrong with it.
 
+    Tenants whose sender an account does not take yet are listed too; that is no mistake.
+
     With --connect each account is tried too: an account that allows one session alone refuses while
     the gateway holds it.
     """
@@ -135,8 +139,11 @@ def check(config_path: Path | None, connect: bool, as_json: bool) -> int:
         return error.exit_status
     binds = asyncio.run(_try_binds(config)) if connect else []
     failed = [bind for bind in binds if not bind["ok"]]
+    today = datetime.now(ZoneInfo(config.gateway.timezone)).date()
+    lacking = [lack._asdict() for lack in lacks(config, today)]
     if as_json:
         document = {"ok": not failed, "source": str(config.source), "problems": []}
+        document |= {"unapproved_senders": lacking} if lacking else {}
         show_json(document | ({"binds": binds} if connect else {}))
     else:
         out.print(
@@ -146,6 +153,13 @@ def check(config_path: Path | None, connect: bool, as_json: bool) -> int:
         rows = [(b["smsc"], b["kind"], "bound" if b["ok"] else "failed", b["why"]) for b in binds]
         if rows:
             out.print(table(None, "SMSC", "Bind", "Outcome", "Why", rows=rows))
+        if lacking:
+            title = "Tenants without an approved sender"
+            columns = ("Tenant", "SMSC", "Sender", "Why")
+            out.print(table(title, *columns, rows=[lack.values() for lack in lacking]))
+    for tenant in config.tenant:
+        for sentence in lint(tenant.sender):
+            err.print(f"[yellow]Warning:[/yellow] {told(sentence)}")
     if failed:
         names = ", ".join(sorted({bind["smsc"] for bind in failed}))
         err.print(

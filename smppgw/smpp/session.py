@@ -8,8 +8,8 @@ seconds.
 The window: a slot is taken when a submit_sm is encoded and is free again when `settle` says that
 its outcome is being recorded, not when the answer is read. A request without answer keeps its slot
 after its time-out, since the SMSC may still hold it (I7): it is told once as overdue, and a late
-answer is told like any other. When every slot is overdue, and no late answer comes for half a time-out
-more, the session ends, which is the only way to get the window back. The time-out follows the
+answer is told like any other. When every slot is overdue, and no late answer comes for half a time-
+out more, the session ends, which is the only way to get the window back. The time-out follows the
 measured latency, so that a slow SMSC is not taken for a silent one; and what is overdue halves the
 window that is used, which then grows back by one for each window of answers in time.
 

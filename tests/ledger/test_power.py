@@ -88,7 +88,10 @@ def work(ledger: Ledger, witness: Witness, chance: random.Random) -> None:
         witness.promise()
         if ledger.counts(job).get("queued"):
             pause(ledger.db, job)
-            chance.choice((lambda: resume(ledger.db, job), lambda: cancel(ledger.db, job, 0)))()
+            if chance.random() < 0.5:
+                resume(ledger.db, job)
+            else:
+                cancel(ledger.db, job, ledger.now)
     ledger.db.set_trace_callback(None)
     witness.copy()
 
