@@ -237,10 +237,9 @@ class Plan:
         Once a rewrite has brought it into GSM 03.38, those that go further change no count.
         """
         sent = composed = sms.compose(text, "keep", latin1=self._latin1)
-        plain = composed.encoding == "gsm7"  # which no rewrite touches
         counts = [len(composed.segments)]
         for at, rewrite in enumerate(sms.REWRITES[1:], 1):
-            if composed.encoding == "ucs2" or (at == self.tally.used and not plain):
+            if composed.encoding == "ucs2":
                 composed = sms.compose(text, rewrite, latin1=self._latin1)
             counts.append(len(composed.segments))
             if at == self.tally.used:

@@ -77,8 +77,8 @@ def retry(
 ) -> None:
     """Send again what was rejected or expired; with an option, what that names instead.
 
-    The messages have all their attempts again, and as long a validity as before. Those of unknown outcome
-    may have arrived: with --unknown somebody may be written to twice.
+    The messages have all their attempts again, and as long a validity as before. Those of unknown
+    outcome may have arrived: with --unknown somebody may be written to twice.
     """
     flags = {"unknown": unknown, "undelivered": undelivered}
     states = {state for state, wanted in flags.items() if wanted} or {"rejected", "expired"}

@@ -735,3 +735,21 @@ def test_every_row_is_kept_once_or_told_once(
     assert recipients.invalid + recipients.duplicate == len(told) == recipients.reasons.total()
     if told:
         assert numbers(str(recipients.left_out_file)) == []
+
+
+# Close together, at the borders of the ranges that are kept as bitmaps, and far apart.
+spread_numbers = st.one_of(
+    st.integers(600_000_000, 600_000_040),
+    st.integers(0, 60).map(lambda at: 33_600_000_001 // 8192 * 8192 + 8192 - 30 + at - 33 * 10**9),
+    st.integers(600_000_000, 699_999_999),
+)
+
+
+@given(st.lists(spread_numbers, max_size=200))
+def test_duplicates_are_told_exactly_wherever_the_numbers_lie(given_numbers: list[int]) -> None:
+    texts = [f"0{number}" for number in given_numbers]
+    recipients = from_numbers(texts)
+    kept = [row.row for row in recipients]
+    firsts = {text: at for at, text in reversed(list(enumerate(texts, 1)))}
+    assert kept == sorted(firsts.values())
+    assert recipients.duplicate == len(texts) - len(firsts)

@@ -249,7 +249,7 @@ def test_of_several_accounts_the_dearest_that_may_send_a_message_gives_its_price
     site: Site,
 ) -> None:
     config = site.config(
-        "price = 0.03", "price = 0.05", 'price = 0.09\nprefixes = ["+262"]',
+        "price = 0.05", "price = 0.03", 'price = 0.09\nprefixes = ["+262"]',
         'price = 0.5\nclasses = ["alert"]',
     )  # fmt: skip
     assert site.plan(config, from_numbers([ONE])).tally.price("keep") == Decimal("0.05")

@@ -40,6 +40,7 @@ def test_a_backup_put_back_sends_nothing_until_somebody_resumes_and_then_what_it
     assert (paused["job"], paused["state"]) == (job, "paused")
     fresh = site.submit("--to", national(1), text="Un autre texte.")
     assert shown(site.watch(fresh["job"])["counts"]) == {"delivered": 1}
+    smsc.wait_for("submit_sm", ROWS + 2)
     assert len(smsc.record("submit_sm")) == ROWS + 2  # the gateway sends, and nothing of the copy
     before = shown(site.job(job)["counts"])
     site.read("jobs", "resume", str(job))

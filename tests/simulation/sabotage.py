@@ -212,12 +212,6 @@ def _never_claimed(db: sqlite3.Connection) -> dict[int, int]:
     return dict.fromkeys([row[0] for row in db.execute("SELECT id FROM account")], 0)
 
 
-@sabotage("An answer that comes late is thrown away.")
-def ignore_late_answers() -> Iterator[None]:
-    with instead(turn_module._Turn, "_late_answer", lambda self, answer: None):
-        yield
-
-
 def main() -> int:
     """Try each sabotage on the same seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
