@@ -137,5 +137,6 @@ RELOADED = frozenset(
         "password_env",
         "price",
         "receipts_as_texts",
+        "senders",
     )
 )

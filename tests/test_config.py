@@ -945,7 +945,7 @@ def test_any_value_in_any_place_gives_a_configuration_or_sentences_without_the_p
             into = into[key] if isinstance(into, dict | list) and has(into, key) else {}
         key = path[-1]
         if isinstance(into, dict):
-            into[f"{key}x" if as_new_key else key] = value
+            into[f"{key}x" if as_new_key else str(key)] = value
         elif has(into, key):
             into[key] = value
     file.path.write_text(toml(document), "utf-8")

@@ -22,6 +22,8 @@ from smppgw.errors import DatabaseError, GatewayRunningError
 Database = sqlite3.Connection  # what the other rooms call it
 
 VERSION = 1
+# From each earlier version to the next: the statements that change what is there.
+MIGRATIONS: dict[int, str] = {}
 _APPLICATION_ID = 0x534D5050  # "SMPP": tells our files from those of programs that count alike
 BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
 _BUSY_RETRY_S = 0.005
@@ -30,12 +32,13 @@ _GATEWAY_OCTET = 0
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid
 
 
-def open_database(path: Path, *, create: bool = False) -> sqlite3.Connection:
+def open_database(path: Path, *, create: bool = False, gateway: bool = False) -> sqlite3.Connection:
     """Open the ledger's file, in autocommit mode: transactions are visible in the code.
 
     Args:
         path: the SQLite file.
         create: make it, with mode 0600, where there is none.
+        gateway: the caller holds the gateway's lock.
 
     Raises:
         DatabaseError: there is none, it cannot be opened or written, or it is no ledger of ours.
@@ -58,7 +61,7 @@ def open_database(path: Path, *, create: bool = False) -> sqlite3.Connection:
         try:
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            _bring_up(db, path)
+            _bring_up(db, path, gateway=gateway)
         except BaseException:
             db.close()
             raise
@@ -70,12 +73,13 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
-def _bring_up(db: sqlite3.Connection, path: Path) -> None:
+def _bring_up(db: sqlite3.Connection, path: Path, *, gateway: bool) -> None:
     if _empty(db):
         _write_ahead(db)
         with transaction(db):
             if _empty(db):  # nobody else was quicker
-                for statement in _statements():
+                schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+                for statement in _statements(schema):
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {VERSION}")
@@ -84,11 +88,32 @@ def _bring_up(db: sqlite3.Connection, path: Path) -> None:
             f"{path} is a database of some other program: name another file as [gateway] database."
         )
     version = _number(db, "user_version")
-    if version != VERSION:
+    if version < VERSION:
+        _migrate(db, path, gateway=gateway)
+    elif version > VERSION:
         raise DatabaseError(
             f"{path} has version {version} and this smppgw knows version {VERSION}: "
             "run the smppgw that made it, or a newer one."
         )
+
+
+def _migrate(db: sqlite3.Connection, path: Path, *, gateway: bool) -> None:
+    """Bring an earlier version up to date, in one transaction, while no gateway is at work on it.
+
+    Raises:
+        GatewayRunningError: one is; the database is left as it was.
+    """
+    locks = Locks(path)
+    try:
+        if not gateway:
+            locks.take_gateway()
+        with transaction(db):
+            for version in range(_number(db, "user_version"), VERSION):
+                for statement in _statements(MIGRATIONS[version]):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+    finally:
+        locks.close()
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:
@@ -114,10 +139,10 @@ def _number(db: sqlite3.Connection, pragma: str) -> int:
     return number
 
 
-def _statements() -> Iterator[str]:
-    """Cut schema.sql into its statements, so that all run in one transaction."""
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script into its statements, so that all run in one transaction."""
     statement = ""
-    for line in resources.files(__package__).joinpath("schema.sql").read_text("utf-8").splitlines():
+    for line in script.splitlines():
         statement += line + "\n"
         if sqlite3.complete_statement(statement):
             yield statement

@@ -29,7 +29,7 @@ class Writer(aiosqlite.Connection):
         Args:
             path: the SQLite file; made where there is none.
         """
-        super().__init__(lambda: open_database(path, create=True), iter_chunk_size=64)
+        super().__init__(lambda: open_database(path, create=True, gateway=True), iter_chunk_size=64)
         self.path = path
         self.locks: Locks
 

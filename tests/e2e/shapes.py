@@ -60,6 +60,8 @@ SUBMISSION = {
         "forces_ucs2": [str],
     },
     "segments": int,
+    "segments_ahead": int,
+    "budget": (dict.fromkeys(("limit", "used", "after"), int), None),
     "price": (MONEY, None),
     "rewrites": dict.fromkeys(("keep", "gentle", "full"), REWRITTEN),
     "seconds": int,
@@ -83,6 +85,7 @@ STATUS = {
         }
     ],
     "queue": dict.fromkeys(("alert", "service", "promotional"), int),
+    "unknown": int,
     "receipts": dict.fromkeys(("received", "matched", "parked", "orphan", "duplicate"), int),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from smppgw.errors import DatabaseError, GatewayRunningError
+from smppgw.ledger import database
 from smppgw.ledger.database import (
     _EXPLANATIONS,
     VERSION,
@@ -449,3 +450,64 @@ def test_the_lock_file_is_never_taken_away(path: Path) -> None:
         with closing(Locks(path)) as locks:
             locks.take_gateway()
     assert (path.parent / "ledger.db-lock").exists()
+
+
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that does not exist yet, with what it would change."""
+    monkeypatch.setattr(database, "VERSION", VERSION + 1)
+    monkeypatch.setattr(
+        database,
+        "MIGRATIONS",
+        {VERSION: "ALTER TABLE job ADD COLUMN note TEXT;\nUPDATE job SET note = 'kept';"},
+    )
+
+
+def made_now(path: Path) -> None:
+    """Leave a database of the present version with a job in it."""
+    with closing(open_database(path, create=True)) as db:
+        db.execute(
+            "INSERT INTO job (state, class, tenant, sender, text, rewrite, flash, attempts,"
+            " unknown_policy, created_at, expires_at)"
+            " VALUES ('queued', 'alert', 't', 's', 'x', 'keep', 0, 1, 'hold', 0, 0)"
+        )
+
+
+def test_a_database_of_an_earlier_version_is_brought_up_to_date_with_all_it_holds(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    made_now(path)
+    request.getfixturevalue("next_version")
+    for _ in range(2):
+        with closing(open_database(path)) as db:
+            assert db.execute("SELECT class, note FROM job").fetchall() == [("alert", "kept")]
+            assert db.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+
+
+def test_no_database_is_changed_under_a_gateway_that_is_at_work_on_it(
+    path: Path, request: pytest.FixtureRequest
+) -> None:
+    made_now(path)
+    request.getfixturevalue("next_version")
+    locks = Locks(path)
+    locks.take_gateway()
+    with pytest.raises(GatewayRunningError):
+        open_database(path)
+    with closing(open_database(path, gateway=True)) as db:
+        assert db.execute("SELECT note FROM job").fetchall() == [("kept",)]
+    locks.close()
+
+
+def test_a_change_that_fails_half_way_leaves_the_database_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_now(path)
+    with monkeypatch.context() as later:
+        later.setattr(database, "VERSION", VERSION + 1)
+        script = "ALTER TABLE job ADD COLUMN note TEXT;\nUPDATE job SET nothing = 1;"
+        later.setattr(database, "MIGRATIONS", {VERSION: script})
+        with pytest.raises(DatabaseError):
+            open_database(path)
+    with closing(open_database(path)) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(job)")]
+    assert "note" not in columns
