@@ -597,6 +597,8 @@ def _find_password(smsc: dict[str, Any], environ: Mapping[str, str]) -> tuple[st
     if key == "password":
         secret, hint = value, "it is empty"
     elif key == "password_env":
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):  # it may be the password itself
+            return key, "must be the name of an environment variable, in capitals"
         secret, hint = environ.get(value, ""), f"${value} is not set, or empty"
     else:
         hint = f"{value} is empty"

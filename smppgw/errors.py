@@ -7,6 +7,7 @@
     │   └── TemplateError       a text with {placeholders} that cannot be filled
     ├── OperationError          it was asked for properly and could not be done       (status 1)
     │   ├── DatabaseError       the ledger cannot be opened, read or written
+    │   │   └── ContradictionError  it is not what the gateway takes it for
     │   └── GatewayRunningError a gateway already serves this database
     └── ProtocolError           SMPP
         ├── LocalProtocolError  we asked a session for what its state does not allow
@@ -65,6 +66,10 @@ class OperationError(SmppgwError):
 
 class DatabaseError(OperationError):
     """The ledger's file cannot be opened, read or written."""
+
+
+class ContradictionError(DatabaseError):
+    """The ledger contradicts the gateway, or its own rules; nothing was recorded."""
 
 
 class GatewayRunningError(OperationError):

@@ -19,7 +19,7 @@ import structlog
 
 from smppgw.account import PERIOD_S, Account
 from smppgw.config import Config
-from smppgw.errors import DatabaseError
+from smppgw.errors import ContradictionError, DatabaseError
 from smppgw.ledger import jobs
 from smppgw.ledger.turn import Arrivals, Demand, Turned, recover, turn
 from smppgw.ledger.writer import Writer
@@ -69,6 +69,7 @@ class Gateway:
         self._held = Arrivals()  # collected and not yet committed
         self._exhausted: set[int] = set()  # links for which nothing is left to claim
         self._due_at: int | None = None  # when there will be something again
+        self._classes: dict[int, frozenset[str]] = {}  # that each account was asked for last
         self._version = 0  # of the database, as others write it
         self._looked = False
         self._house_kept = 0.0
@@ -128,8 +129,7 @@ class Gateway:
                 turner = tasks.create_task(self._turns(writer), name="turns")
                 started()
                 await self._drain()
-                for link in self._links:
-                    await link.stop()
+                await asyncio.gather(*(link.stop() for link in self._links))
                 self._closing = True
                 self._wake.set()
                 await turner
@@ -220,6 +220,9 @@ class Gateway:
                 continue
             try:
                 turned = await self._turn(writer, demands, house=house)
+                for demand in demands:  # what was half sent and has been refused meanwhile
+                    if demand.link not in turned.remainders:
+                        self._links[demand.link].forget(demand.remainder)
                 for link in self._links:
                     claims = turned.claims.get(link.index)
                     if claims:
@@ -227,6 +230,8 @@ class Gateway:
                 if house:  # once what was claimed is sent, since the database may fail here too
                     self._house_kept = now
                     await self._keep_house(writer)
+            except ContradictionError:
+                raise  # trying again would not help; a new start settles it
             except DatabaseError as error:
                 await self._stand_still(error)
             await asyncio.sleep(self._leisure_s())
@@ -255,9 +260,9 @@ class Gateway:
         self._held = Arrivals()
         for link in self._links:
             link.commit()
-        if turned.came_back:
-            self._exhausted = set()
-        self._exhausted |= turned.exhausted
+        asked = {demand.link for demand in demands if demand.slots}
+        left_alone = set() if turned.came_back else self._exhausted - asked
+        self._exhausted = left_alone | turned.exhausted
         if turned.exhausted:
             self._due_at = turned.next_due_at
         self._see(turned.version)
@@ -289,10 +294,11 @@ class Gateway:
         for account in self._accounts:
             left = account.allowance(now)
             classes = account.classes - self._taken_over(account, now)
-            links = [link for link in self._links if link.account is account]
+            links = [link for link in self._links if link.account is account and link.sends]
+            if classes != self._classes.get(account.account_id):
+                self._classes[account.account_id] = classes
+                self._exhausted -= {link.index for link in links}
             for link in sorted(links, key=self._turn_of):
-                if link.kind == "receiver":
-                    continue
                 slots = left
                 if self._stopping.is_set():
                     slots = min(left, len(link.remainder.numbers)) if link.remainder else 0
@@ -314,7 +320,7 @@ class Gateway:
                 for link in self._links
                 if link.account is not account
                 and link.state == "bound"  # however full its window is just now
-                and link.kind != "receiver"
+                and link.sends
                 and link.account.covers(account)
                 and not link.account.health.resting(now)
             )
@@ -433,7 +439,8 @@ class Gateway:
         if self._problem or self._stopping.is_set():
             return self._problem or "the gateway is stopping"
         if not any(
-            link.state == "bound" and "alert" in link.account.classes for link in self._links
+            link.sends and link.state == "bound" and "alert" in link.account.classes
+            for link in self._links
         ):
             return "no bind stands that takes alerts"
         return self._unhealthy()

@@ -26,6 +26,7 @@ import structlog
 from smppgw.account import Account
 from smppgw.config import Smsc
 from smppgw.ledger.inbound import Inbound
+from smppgw.ledger.keys import SEGMENT_BITS
 from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, JobText, Lost, Remainder
 from smppgw.ledger.turn import Received as ReceivedReceipt
 from smppgw.metrics import Metrics
@@ -44,6 +45,7 @@ CONNECT_TIMEOUT_S = 10.0
 _NEXT_ADDRESS_S = 0.25  # then the name's next address is tried beside the first (RFC 8305, 5)
 CLOSE_TIMEOUT_S = 2.0
 _TICK_S = 0.5
+_INVALID_MESSAGE_LENGTH = 0x01  # ESME_RINVMSGLEN
 _FAILURES = ("UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN")  # of a receipt
 _BACKLOG_LIMIT = 10_000  # deliver_sm that wait for a turn before the socket is read no further
 
@@ -91,6 +93,11 @@ class _Connection(asyncio.Protocol):
         self.ended.set_result(
             self.reason or (_reason(error) if error else "the SMSC closed the connection")
         )
+
+    @property
+    def open(self) -> bool:
+        """Whether there is still somebody to write to."""
+        return self.transport is not None and not self.transport.is_closing()
 
     def tick(self) -> None:
         """Let the session look at the clock."""
@@ -290,7 +297,7 @@ class Link:
         if received.deliveries:
             self._sort(received.deliveries)
             connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
-            if len(connection.acknowledgements) > _BACKLOG_LIMIT:
+            if len(self._arrived.receipts) + len(self._arrived.inbound) > _BACKLOG_LIMIT:
                 connection.pause()
         if received.unreadable:
             self._metrics.inbound_total.labels("unreadable").inc(received.unreadable)
@@ -393,9 +400,15 @@ class Link:
         return self._connection.session.window
 
     @property
+    def sends(self) -> bool:
+        """Whether it may submit: a receiver may not."""
+        return self.kind != "receiver"
+
+    @property
     def free_slots(self) -> int:
         """How many segments the window leaves."""
-        return 0 if self._connection is None else self._connection.session.free_slots
+        connection = self._connection
+        return connection.session.free_slots if connection is not None and connection.open else 0
 
     @property
     def outstanding(self) -> int:
@@ -469,14 +482,47 @@ class Link:
         render = self._renderer.submits
         batch: list[Submit] = []
         for claim in claims:
-            batch += render(claim, jobs[claim.job_id])
+            submits = render(claim, jobs[claim.job_id])
+            if not submits:
+                self._refuse(claim)
+            batch += submits
+        if not batch:
+            return
         await self.account.spend(len(batch), self._loop.time())
         connection = self._connection
-        if connection is None or connection.session.free_slots < len(batch):
+        if connection is None or not connection.open or connection.session.free_slots < len(batch):
             self._give_back(batch)
             return
         connection.write(connection.session.submit(batch, self._loop.time()))
         self._metrics.submit_sm_total.labels(self.account.smsc.name).inc(len(batch))
+
+    def forget(self, remainder: Remainder | None) -> None:
+        """Hold no longer what is left of a message, unless it is another one meanwhile."""
+        if remainder is not None and self.remainder == remainder:
+            self.remainder = None
+
+    def _refuse(self, claim: Claim) -> None:
+        """End a message that cannot be sent as it was counted and priced."""
+        self._log.error(
+            "message.refused",
+            reason="its text has another number of segments than when it was submitted",
+            hint="give long_text and alphabet back their values, or submit the job anew",
+        )
+        self._arrived.answered += [
+            Answered(
+                claim.message_id << SEGMENT_BITS | number,
+                claim.attempt,
+                claim.total,
+                self.account.account_id,
+                Verdict.REFUSED,
+                _INVALID_MESSAGE_LENGTH,
+                "",
+                0,
+            )
+            for number in claim.numbers
+        ]
+        self._drop_remainder()
+        self._wake()
 
     def _give_back(self, batch: Sequence[Submit]) -> None:
         account_id = self.account.account_id

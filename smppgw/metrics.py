@@ -173,6 +173,8 @@ class _Ipv6Server(_Server):
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 10  # seconds that a client may take to ask
+
     def log_message(self, format: str, *args: Any) -> None:
         pass  # a scrape every few seconds is nothing to say
 

@@ -39,7 +39,8 @@ class Renderer:
 
     def __init__(self, smsc: Smsc) -> None:
         self._smsc = smsc
-        self._kept: OrderedDict[int, _Job] = OrderedDict()
+        # By job and validity, which a retry prolongs.
+        self._kept: OrderedDict[tuple[int, int], _Job] = OrderedDict()
 
     def submits(self, claim: Claim, job: JobText) -> list[Submit]:
         """Render the segments of a claim.
@@ -49,14 +50,17 @@ class Renderer:
             job: the job it belongs to.
 
         Returns:
-            One for each of the claim's numbers, in order.
+            One for each of the claim's numbers, in order; none where the text has another number of
+            segments than at submission, because long_text or alphabet was changed since.
         """
-        kept = self._kept.get(claim.job_id) or self._keep(job)
+        kept = self._kept.get((claim.job_id, job.expires_at)) or self._keep(job)
         templates = kept.templates
         if claim.fields is not None:
             templates = self._render(kept.text.fill(json.loads(claim.fields)), job, kept)
         elif templates is None:
             templates = kept.templates = self._render(kept.text.fill({}), job, kept)
+        if len(templates) != claim.total:
+            return []
         destination = claim.recipient[1:]
         segments = claim.message_id << SEGMENT_BITS
         if claim.total == 1:
@@ -79,7 +83,7 @@ class Renderer:
     def _keep(self, job: JobText) -> _Job:
         if len(self._kept) >= _JOBS_KEPT:
             self._kept.popitem(last=False)
-        kept = self._kept[job.job_id] = _Job(job, self._smsc)
+        kept = self._kept[job.job_id, job.expires_at] = _Job(job, self._smsc)
         return kept
 
     def _render(self, text: str, job: JobText, kept: _Job) -> list[SubmitTemplate]:

@@ -410,7 +410,10 @@ def test_a_password_comes_from_the_file_from_another_or_from_the_environment(
         ('password = ""', "password: it is empty"),
         ('password_env = "NOT_SET"', "password_env: $NOT_SET is not set, or empty"),
         ('password_env = "EMPTY"', "password_env: $EMPTY is not set, or empty"),
-        ('password_env = ""', "password_env: $ is not set, or empty"),
+        (
+            'password_env = "hunter2!"',
+            "password_env: must be the name of an environment variable, in capitals",
+        ),
         ('password_file = ""', "password_file: must be a path, not ''"),
         ('password_file = "a\\u0000b"', "password_file: must be a path, not 'a\\x00b'"),
         ("password_file = 5", "password_file: must be a path, not 5"),

@@ -29,7 +29,6 @@ from smppgw.config import Config, Smsc, Tenant, prefix_of
 from smppgw.errors import InputError
 from smppgw.ledger.jobs import Addressee, Order
 
-NUMBERS = "numbers"  # in place of a file's name, where recipients are given one by one
 
 _as_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes one each time: 4 µs
 

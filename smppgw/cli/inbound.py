@@ -23,7 +23,7 @@ def inbound() -> None:
 
 @inbound.command("list")
 @click.option("--since", type=Duration(), help="Only what came so long ago at most: 30m, 6h, 2d.")
-@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
+@click.option("--limit", type=click.IntRange(1, 2**63 - 1), help="Only the newest so many.")
 @json_option
 @click.pass_obj
 def list_(config_path: Path | None, since: float | None, limit: int | None, as_json: bool) -> None:

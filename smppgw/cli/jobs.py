@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Generator, Iterator
@@ -40,7 +41,7 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--limit", type=click.IntRange(1), help="Only the newest so many.")
+@click.option("--limit", type=click.IntRange(1, 2**63 - 1), help="Only the newest so many.")
 @json_option
 @click.pass_obj
 def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
@@ -109,15 +110,20 @@ def watch(config_path: Path | None, job: int, as_json: bool) -> None:
     type=click.Choice(["csv", "xlsx", "json"]),
     default="csv",
     show_default=True,
+    help="csv for programs, xlsx for people, json for machines.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="A file; else standard output.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_obj
-def report(config_path: Path | None, job: int, format_: str, output: Path | None) -> None:
+def report(
+    config_path: Path | None, job: int, format_: str, output: Path | None, as_json: bool
+) -> None:
     """Write one row for each message of a job.
 
     Its columns: number, state, submitted_at, accepted_at, done_at, segments, error.
     """
     config = load(config_path)
+    format_ = "json" if as_json else format_
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")
     with _ledger(config) as db:
@@ -134,9 +140,9 @@ def report(config_path: Path | None, job: int, format_: str, output: Path | None
         elif format_ == "xlsx":
             _write_xlsx(output, rows)
         else:
-            # French Excel takes a CSV for UTF-8 only by its mark.
+            # Excel takes a CSV for UTF-8 only by its mark.
             encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
-            with output.open("w", encoding=encoding, newline="") as file:
+            with open(output, "w", encoding=encoding, newline="", opener=_private) as file:
                 _write_text(file, format_, rows)
     except BrokenPipeError:
         raise
@@ -181,12 +187,18 @@ def _write_text(file: IO[str], format_: str, rows: Iterator[tuple[Any, ...]]) ->
 
 def _write_xlsx(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    os.close(_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     book = xlsxwriter.Workbook(path, options)
     sheet = book.add_worksheet("report")
     sheet.write_row(0, 0, REPORT_COLUMNS)
     for position, row in enumerate(rows, 1):
         sheet.write_row(position, 0, row)
     book.close()
+
+
+def _private(path: str | Path, flags: int) -> int:
+    """Open a file that holds numbers: a new one is for its owner alone."""
+    return os.open(path, flags, 0o600)
 
 
 def _harmless(cell: object) -> object:
@@ -273,9 +285,12 @@ def follow(
 
 
 def _moving(config: Config, job: Job) -> tuple[str, ...]:
-    """Return the states that can still change: accepted only where receipts are asked for."""
+    """Return the states that can still change: accepted only where receipts are asked for.
+
+    Where one of several accounts asks for none, nobody waits for what others may still tell.
+    """
     accounts = [smsc for smsc in config.smsc if job.job_class in smsc.classes]
-    if all(smsc.receipts == "none" for smsc in accounts):
+    if any(smsc.receipts == "none" for smsc in accounts):
         return ("queued", "submitting")
     return ("queued", "submitting", "accepted")
 

@@ -70,7 +70,13 @@ def _reload(gateway: Gateway, config_path: Path | None) -> None:
     "One seed gives one run.\n\n" + "\n\n".join(f"\b\n{section}" for section in describe_faults())
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=2775, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=2775,
+    show_default=True,
+    help="Port; 0 takes a free one.",
+)
 @click.option("--system-id", help="The only system_id to accept; else any.")
 @click.option("--password", help="The only password to accept; else any.")
 @click.option("--latency", type=Duration(), default="0s", help="From submit_sm to its answer.")

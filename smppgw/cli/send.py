@@ -27,19 +27,26 @@ from smppgw.ledger.spending import segments_between
 F = TypeVar("F", bound=Callable[..., Any])
 
 CLASSES = ("alert", "service", "promotional")
+LONGEST_VALIDITY_S = 365 * 86_400.0
 _NOT_RUNNING = "The gateway does not run: nothing leaves until `smppgw run` is started."
 
 
 class Duration(click.ParamType[float]):
-    """30s, 15m, 6h, 2d."""
+    """30s, 15m, 6h, 2d; with a longest, more than 0 and no more than that."""
 
     name = "duration"
 
+    def __init__(self, longest_s: float | None = None) -> None:
+        self._longest_s = longest_s
+
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         try:
-            return parse_duration(value)
+            seconds = parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if self._longest_s is not None and not 0 < seconds <= self._longest_s:
+            self.fail(f"{value} is none: give more than 0, and 1y at most.", param, ctx)
+        return seconds
 
 
 def order_options(command: F) -> F:
@@ -77,7 +84,7 @@ def order_options(command: F) -> F:
         ),
         click.option(
             "--expires",
-            type=Duration(),
+            type=Duration(longest_s=LONGEST_VALIDITY_S),
             help="What has not left by then is not sent: 30m, 6h, 2d; else the class's.",
         ),
         click.option("--flash", is_flag=True, help="Show at once, without storing (class 0)."),
@@ -86,6 +93,9 @@ def order_options(command: F) -> F:
         ),
         click.option("--label", help="A name for the job, for people."),
         click.option("--strict", is_flag=True, help="Queue nothing if anybody is left out."),
+        click.option("--yes", is_flag=True, help="Do not ask; preview never does."),
+        click.option("--wait", is_flag=True, help="Follow the job until nothing can change."),
+        click.option("--timeout", type=Duration(), help="With --wait: no longer than this."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -95,18 +105,12 @@ def order_options(command: F) -> F:
 @click.command()
 @order_options
 @click.option("--dry-run", is_flag=True, help="Only show what would happen, like preview.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--wait", is_flag=True, help="Follow the job until nothing can change any more.")
-@click.option("--timeout", type=Duration(), help="With --wait: no longer than this.")
 @json_option
 @click.pass_obj
 def submit(
     config_path: Path | None,
     /,
     dry_run: bool,
-    yes: bool,
-    wait: bool,
-    timeout: float | None,
     as_json: bool,
     **order: Any,
 ) -> int:
@@ -117,6 +121,7 @@ def submit(
     smppgw submit --recipients habitants.xlsx --text "Bonjour {prenom}, l'eau sera coupée jeudi."
     smppgw submit --class alert --recipients riverains.xlsx --text-file crue.txt --yes
     """
+    yes, wait, timeout = order["yes"], order["wait"], order["timeout"]
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is how long --wait follows: add --wait.")
     config = load(config_path)

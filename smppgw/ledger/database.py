@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from smppgw.errors import DatabaseError, GatewayRunningError
+from smppgw.errors import ContradictionError, DatabaseError, GatewayRunningError
 
 Database = sqlite3.Connection  # what the other rooms call it
 
@@ -155,9 +155,12 @@ def explained(path: Path) -> Iterator[None]:
 
     Raises:
         DatabaseError: in place of any sqlite3.Error or OSError inside.
+        ContradictionError: in place of one that says that the ledger's rules would be broken.
     """
     try:
         yield
+    except sqlite3.IntegrityError as error:
+        raise ContradictionError(f"{path}: {_explain(error)}") from error
     except sqlite3.Error as error:
         raise DatabaseError(f"{path}: {_explain(error)}") from error
     except OSError as error:

@@ -163,6 +163,7 @@ CREATE TABLE parked (
     tried INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+CREATE INDEX parked_by_time ON parked (received_at);
 CREATE INDEX parked_untried ON parked (received_at) WHERE NOT tried;
 CREATE INDEX parked_by_recipient ON parked (recipient);
 CREATE INDEX parked_by_smsc_message_id

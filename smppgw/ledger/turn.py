@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from smppgw.errors import DatabaseError
+from smppgw.errors import ContradictionError
 from smppgw.ledger import inbound
 from smppgw.ledger.database import data_version, transaction
 from smppgw.ledger.inbound import Inbound, Text
@@ -41,6 +41,7 @@ from smppgw.ledger.keys import (
     messages_in,
     messages_of,
     segments_of,
+    streams_of,
 )
 from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_forms
 from smppgw.smpp.status import Verdict
@@ -230,7 +231,7 @@ def turn(
 
     Raises:
         sqlite3.Error: nothing was recorded and nothing claimed.
-        DatabaseError: the ledger contradicts what the gateway knows; nothing was recorded.
+        ContradictionError: the ledger contradicts what the gateway knows; nothing was recorded.
     """
     work = _Turn(db, now, {d.remainder.message_id for d in demands if d.remainder})
     with transaction(db):
@@ -532,7 +533,7 @@ class _Turn:
     def _update_all(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Update one row for each tuple, or stop: the ledger is not what we take it for."""
         if rows and self.db.executemany(sql, rows).rowcount != len(rows):
-            raise DatabaseError(
+            raise ContradictionError(
                 "The database contradicts the gateway: something else has changed messages that "
                 "were being sent. Nothing was recorded; restart the gateway."
             )
@@ -780,8 +781,9 @@ class _Turn:
         self._try_parked()
         self._note(inbound.keep_house(self.db, self.now))
         orphans = self.db.execute(
-            "DELETE FROM parked WHERE received_at <= ? RETURNING account_id",
-            (self.now - PARKED_LIMIT_MS,),
+            "DELETE FROM parked WHERE id IN (SELECT id FROM parked WHERE received_at <= ? LIMIT ?)"
+            " RETURNING account_id",
+            (self.now - PARKED_LIMIT_MS, _UNTRIED_AT_ONCE),
         ).fetchall()
         for (account_id,) in orphans:
             self._receipt_counts[account_id, "parked"] -= 1
@@ -896,7 +898,7 @@ class _Turn:
             (message_id, *segments_of(message_id)),
         ).fetchone()
         if row is None:  # a segment was refused meanwhile: the others would be wasted money
-            return demand
+            return demand._replace(slots=0)
         recipient, fields, total, attempts = row
         now_numbers, later = numbers[: demand.slots], numbers[demand.slots :]
         job_id = message_id >> JOB_BITS
@@ -977,7 +979,9 @@ class _Turn:
             (first, last),
         ).rowcount
         if moved != len(rows):
-            raise DatabaseError(f"job {job_id}: {len(rows)} messages to claim, {moved} claimed.")
+            raise ContradictionError(
+                f"job {job_id}: {len(rows)} messages to claim, {moved} claimed."
+            )
         self.db.execute(
             "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
             " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
@@ -1111,11 +1115,14 @@ def add_to_counts(db: sqlite3.Connection, job_id: int, change: Mapping[str, int]
 
 def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
     """Cancel messages of a job that wait, CANCELLED_AT_ONCE at most; returns how many."""
-    return db.execute(
+    cancelled = db.execute(
         "UPDATE message SET state = 'cancelled', due_at = NULL WHERE id IN (SELECT id FROM message"
         " WHERE id > ? AND id < ? AND state = 'queued' LIMIT ?)",
         (*messages_of(job_id), CANCELLED_AT_ONCE),
     ).rowcount
+    if cancelled < CANCELLED_AT_ONCE:
+        db.execute("UPDATE stream SET ready_at = NULL WHERE id >= ? AND id < ?", streams_of(job_id))
+    return cancelled
 
 
 def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:

@@ -39,6 +39,7 @@ LEAVE_S = 2.0  # how long the SMSC's unbind waits for the answers that are still
 _SMOOTHING = 8  # a latency counts for an eighth of the smoothed one (RFC 6298, 2.3)
 _RX_R_APPN = 0x66  # deliver_sm_resp for a body that nobody can read: do not send it again
 _INVALID_COMMAND_ID = 0x03
+_UNKNOWN_ERROR = 0xFF
 
 
 class State(Enum):
@@ -448,7 +449,8 @@ class Session:
             return self._take_nack(other, received)
         match other.command:
             case "bind_transceiver_resp" | "bind_transmitter_resp" | "bind_receiver_resp":
-                if self._control.pop(other.sequence, None) is not None:
+                if self.state is State.BINDING and other.sequence in self._control:
+                    del self._control[other.sequence]
                     self._take_bind_answer(other.status, received)
             case "enquire_link":
                 return pdu.encode("enquire_link_resp", other.sequence)
@@ -501,14 +503,15 @@ class Session:
 
     def _take_nack(self, nack: pdu.Other, received: Received) -> bytes:
         """End the request whose sequence a generic_nack names; ignore one that names none."""
+        status = nack.status or _UNKNOWN_ERROR  # whatever it says, it accepts nothing
         if nack.sequence in self._requests:
             request = self._requests.pop(nack.sequence)
-            received.answers.append(Answer(request, nack.status, ""))
+            received.answers.append(Answer(request, status, ""))
         elif nack.sequence in self._overdue:
             request = self._overdue.pop(nack.sequence)
-            received.late.append(Answer(request, nack.status, ""))
+            received.late.append(Answer(request, status, ""))
         elif self._control.pop(nack.sequence, None) is not None and self.state is State.BINDING:
-            self._take_bind_answer(nack.status, received)
+            self._take_bind_answer(status, received)
         return b""
 
     def _take_bind_answer(self, status: int, received: Received) -> None:
