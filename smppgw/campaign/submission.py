@@ -29,7 +29,6 @@ from smppgw.config import Config, Smsc, Tenant, prefix_of
 from smppgw.errors import InputError
 from smppgw.ledger.jobs import Addressee, Order
 
-
 _as_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes one each time: 4 µs
 
 
