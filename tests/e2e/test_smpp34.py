@@ -67,7 +67,8 @@ class Server:
             f"id:{smsc_message_id} sub:001 dlvrd:001 submit date:2501010900 "
             "done date:2501010901 stat:DELIVRD err:000 text:"
         )
-        answer = await self.binds[-1].deliver_sm(
+        receiver = next(esme for esme in reversed(self.binds) if esme.can_receive)
+        answer = await receiver.deliver_sm(
             event.source_addr,
             text.encode(),
             source_addr=event.destination_addr,
@@ -96,7 +97,7 @@ def against_server(
         serving = asyncio.create_task(server.serve(), name="smpp34")
         try:
             await asyncio.to_thread(site.gateway)
-            await server.wait(lambda: len(server.binds) == 1)
+            await server.wait(lambda: len(server.binds) >= 1)
             await scenario(server)
         finally:
             await asyncio.to_thread(site.stop)
@@ -186,6 +187,35 @@ def test_an_unbind_of_the_smsc_is_answered_and_the_gateway_comes_back(site: Site
         assert events.count("link.bound") == 2
 
     against_server(site, scenario, throughput=200)
+
+
+def test_an_smsc_that_starts_again_gets_the_rest_and_nothing_twice(site: Site) -> None:
+    async def play() -> None:
+        port = free_port()
+        site.configure(port=port, throughput=200)
+        servers = [Server(port, receipts=False), Server(port, receipts=False)]
+        serving = asyncio.create_task(servers[0].serve(), name="smpp34")
+        try:
+            await asyncio.to_thread(site.gateway)
+            await servers[0].wait(lambda: len(servers[0].binds) == 1)
+            listed = site.write_csv(300)
+            await asyncio.to_thread(site.submit, "--recipients", listed)
+            await servers[0].wait(lambda: len(servers[0].submits) >= 100)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            serving = asyncio.create_task(servers[1].serve(), name="smpp34 again")
+            first = {submit.destination_addr for submit in servers[0].submits}
+            await servers[1].wait(
+                lambda: len(first | {s.destination_addr for s in servers[1].submits}) >= 290
+            )
+            written = [s.destination_addr for server in servers for s in server.submits]
+            assert len(written) == len(set(written))
+        finally:
+            await asyncio.to_thread(site.stop)
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+    asyncio.run(play())
 
 
 def test_stopping_unbinds(site: Site) -> None:
