@@ -82,7 +82,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone: nothing is left to say
         sys.exit(1)
-    except Exception as error:
+    except Exception as error:  # the top of the process: a fault of ours ends it in a line
         err.print(f"[red]Error:[/red] {told(_fault(error))}")
         sys.exit(1)
     sys.exit(status_code if isinstance(status_code, int) else 0)

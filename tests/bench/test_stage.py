@@ -37,6 +37,9 @@ def test_a_process_that_fails_ends_the_benchmark_with_its_last_words(tmp_path: P
             process.line(30)
 
 
+# The scripts sleep so as to be there when they are ended: nothing waits for them.
+
+
 def test_a_line_comes_with_the_time_at_which_it_was_said(tmp_path: Path) -> None:
     script = "import time; print(time.monotonic()); print('more'); time.sleep(60)"
     with python(script, tmp_path / "log") as process:

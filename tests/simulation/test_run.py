@@ -74,7 +74,7 @@ def loop() -> Iterator[VirtualLoop]:
 def test_an_hour_passes_at_once() -> None:
     with loop() as virtual:
         began = virtual.time()
-        virtual.run_until_complete(asyncio.sleep(3600))
+        virtual.run_until_complete(asyncio.sleep(3600))  # of virtual time
         assert virtual.time() == pytest.approx(began + 3600)
 
 
@@ -122,7 +122,7 @@ def test_octets_arrive_in_their_order_however_they_are_cut(seed: int) -> None:
             for number in range(50):
                 ours.transport.write(bytes([number]) * 7)
             ours.transport.close()
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # of virtual time
 
         virtual.run_until_complete(talk())
         assert theirs.read == b"".join(bytes([number]) * 7 for number in range(50))
