@@ -127,6 +127,7 @@ class GatewaySection(Section):
     database: FilePath = Path("smppgw.db")
     region: str = Field(default="FR", pattern=r"^[A-Z]{2}$")
     timezone: str = "Europe/Paris"
+    alsace_moselle: bool = False  # its two holidays more are kept
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
 
     @field_validator("timezone")
@@ -232,6 +233,15 @@ class Smsc(Section):
     senders: Literal["any", "approved"] = "any"
     validity_period: bool = True
     receipts_as_texts: bool = False
+    optout_errors: tuple[Annotated[str, Field(pattern=r"^[0-9A-Za-z]{1,8}$")], ...] = Field(
+        default=(), strict=False
+    )
+    optout_statuses: tuple[Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{1,8}$")], ...] = Field(
+        default=(), strict=False
+    )
+    profiles: dict[
+        Literal["service", "promotional"], Annotated[tuple[str, ...], Field(strict=False)]
+    ] = Field(default_factory=dict)
     statuses: dict[str, StatusMeaning] = Field(default_factory=dict)
     source_ton: Ton = "auto"
     source_npi: Npi = "auto"
@@ -399,15 +409,15 @@ class Tenant(Section):
         return value
 
 
-class ClassRules(Section):
-    """[class.NAME]: what messages of a class must respect."""
+class OpenHours(Section):
+    """When messages may leave: opening and closing, days of the week, whether on holidays too.
+
+    Times are those of the recipient's zone.
+    """
 
     hours: tuple[time, time] | None = None
     days: tuple[Day, ...] = Field(default=DAYS, min_length=1, strict=False)
     holidays: bool = True
-    unknown: Literal["hold", "resend"] = "hold"
-    expires_s: Seconds = Field(default=172_800.0, alias="expires", gt=0)
-    attempts: int = Field(default=5, ge=1, le=100)
 
     @field_validator("hours", mode="before")
     @classmethod
@@ -428,8 +438,59 @@ class ClassRules(Section):
         return opening, closing
 
 
+class Profile(OpenHours):
+    """[profile.NAME]: hours that a class or an account keeps to from a day on, or until one."""
+
+    from_day: Annotated[date, BeforeValidator(_day)] | None = Field(default=None, alias="from")
+    until: Annotated[date, BeforeValidator(_day)] | None = None  # its last day
+
+    def holds_on(self, day: date) -> bool:
+        """Whether it is valid on a day."""
+        return (self.from_day or date.min) <= day <= (self.until or date.max)
+
+
+_MON_TO_SAT: tuple[Day, ...] = DAYS[:6]
+# The charters of AF2M (af2m.org, "Charte Business Messaging"): the first, and that of 2026, which
+# tolerates Sundays and holidays but advises against them.
+PROFILES = {
+    "af2m-2024": Profile.model_validate(
+        {
+            "hours": ["08:00", "22:00"],
+            "days": _MON_TO_SAT,
+            "holidays": False,
+            "from": date(2024, 9, 1),
+            "until": date(2026, 2, 16),
+        }
+    ),
+    "af2m-2026": Profile.model_validate(
+        {
+            "hours": ["08:00", "21:30"],
+            "days": _MON_TO_SAT,
+            "holidays": False,
+            "from": date(2026, 2, 17),
+        }
+    ),
+}
+
+
+class ClassRules(OpenHours):
+    """[class.NAME]: what messages of a class must respect.
+
+    Of its `profiles` the first that is valid on a day decides on hours, days and holidays; where
+    none is, its own do.
+    """
+
+    profiles: tuple[str, ...] = Field(default=(), strict=False)
+    # Which opt-outs silence it: any of the tenant's, those of its purpose and "all", "all" alone.
+    optouts: Literal["any", "purpose", "all"] = "purpose"
+    users: tuple[str, ...] = Field(default=(), strict=False)  # who may send it; none named: all
+    unknown: Literal["hold", "resend"] = "hold"
+    expires_s: Seconds = Field(default=172_800.0, alias="expires", gt=0)
+    attempts: int = Field(default=5, ge=1, le=100)
+
+
 class AlertRules(ClassRules):
-    """[class.alert]: better twice than never."""
+    """[class.alert]: at any hour, whatever hours are given, and better twice than never."""
 
     unknown: Literal["hold", "resend"] = "resend"
     expires_s: Seconds = Field(default=86_400.0, alias="expires", gt=0)
@@ -439,9 +500,7 @@ class PromotionalRules(ClassRules):
     """[class.promotional]: the strictest hours that French routers ask for."""
 
     hours: tuple[time, time] | None = (time(8), time(20))
-    days: tuple[Day, ...] = Field(
-        default=("mon", "tue", "wed", "thu", "fri", "sat"), min_length=1, strict=False
-    )
+    days: tuple[Day, ...] = Field(default=_MON_TO_SAT, min_length=1, strict=False)
     holidays: bool = False
 
 
@@ -457,12 +516,29 @@ class Classes(Section):
         return rules
 
 
+class OptOuts(Section):
+    """[optouts]: what is done when a phone asks for it."""
+
+    confirmation: str = ""  # the text that answers STOP; none is sent where it is empty
+
+
+class Ready(Section):
+    """[ready]: what must be so for an alert to be able to leave."""
+
+    free_disk_mb: int = Field(default=500, ge=0)
+    drill_every_s: Seconds | None = Field(default=None, alias="drill_every", gt=0)
+
+
 class Retention(Section):
-    """[retention]: how long things are kept."""
+    """[retention]: how long things are kept.
+
+    `key_file` holds the key of the hashes that stand in place of numbers; made where there is none.
+    """
 
     text_s: Seconds = Field(default=2_592_000.0, alias="text", gt=0)
     number_s: Seconds = Field(default=15_552_000.0, alias="number", gt=0)
     audit_s: Seconds = Field(default=157_680_000.0, alias="audit", gt=0)
+    key_file: FilePath = Path("smppgw.key")
 
 
 class Config(Section):
@@ -473,6 +549,11 @@ class Config(Section):
     smsc: tuple[Smsc, ...] = Field(min_length=1, strict=False)
     tenant: tuple[Tenant, ...] = Field(min_length=1, strict=False)
     classes: Classes = Field(default=Classes(), alias="class")
+    profile: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Profile] = Field(
+        default_factory=dict
+    )
+    optouts: OptOuts = OptOuts()
+    ready: Ready = Ready()
     retention: Retention = Retention()
     _source: Path = PrivateAttr(default=Path("config.toml"))
 
@@ -480,6 +561,26 @@ class Config(Section):
     def source(self) -> Path:
         """The file that it was read from."""
         return self._source
+
+    def hours_on(self, job_class: str, day: date, smsc: Smsc | None = None) -> list[OpenHours]:
+        """Return the hours that a class keeps to on a day; all of them must be open.
+
+        Args:
+            job_class: the class; alerts keep to none.
+            day: the day, where the recipient is.
+            smsc: also what this account asks of the class.
+        """
+        if job_class == "alert":
+            return []
+        rules = self.classes[job_class]
+        kept: list[OpenHours] = [self._valid(rules.profiles, day) or rules]
+        asked = dict(smsc.profiles).get(job_class, ()) if smsc is not None else ()
+        account = self._valid(asked, day)
+        return kept if account is None else [*kept, account]
+
+    def _valid(self, names: Iterable[str], day: date) -> Profile | None:
+        profiles = ((PROFILES | self.profile)[name] for name in names)
+        return next((profile for profile in profiles if profile.holds_on(day)), None)
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -558,6 +659,10 @@ def _resolve(
     if isinstance(gateway, dict):
         gateway.setdefault("database", "smppgw.db")
         _put_beside(folder, gateway, ("database",))
+    retention = document.setdefault("retention", {})
+    if isinstance(retention, dict):
+        retention.setdefault("key_file", "smppgw.key")
+        _put_beside(folder, retention, ("key_file",))
     for number, smsc in _tables(document, "smsc"):
         _put_beside(folder, smsc, ("password_file",))
         if isinstance(smsc.get("tls"), dict):
@@ -636,6 +741,7 @@ def _contradictions(document: dict[str, Any]) -> Iterator[_Problem]:
                     f"{place} approvals: there is no [[smsc]] {name!r}; "
                     f"known are {', '.join(sorted(known))}",
                 )
+    yield from _unknown_profiles(document, accounts)
     for job_class in CLASSES:
         takers = [table for table in accounts if _takes(table, job_class)]
         if accounts and not takers:
@@ -646,6 +752,34 @@ def _contradictions(document: dict[str, Any]) -> Iterator[_Problem]:
                     ("smsc",),
                     f"[[smsc]] {key}: of the accounts that take the class {job_class!r} all or "
                     f'none must have "{value}"',
+                )
+
+
+def _unknown_profiles(
+    document: dict[str, Any], accounts: list[dict[str, Any]]
+) -> Iterator[_Problem]:
+    """Find names of hours that are nowhere."""
+    own = document.get("profile")
+    known = sorted(PROFILES) + (sorted(own) if isinstance(own, dict) else [])
+    classes = document.get("class")
+    asked = [
+        (("class", name, "profiles"), f"[class.{name}] profiles", rules.get("profiles"))
+        for name, rules in (classes.items() if isinstance(classes, dict) else ())
+        if isinstance(rules, dict)
+    ]
+    for number, table in enumerate(accounts):
+        place = _table_name("smsc", number, document)
+        profiles = table.get("profiles")
+        asked += [
+            (("smsc", number, "profiles", name), f"{place} profiles {name}", names)  # type: ignore[misc]
+            for name, names in (profiles.items() if isinstance(profiles, dict) else ())
+        ]
+    for location, place, names in asked:
+        for name in names if isinstance(names, list) else ():
+            if isinstance(name, str) and name not in known:
+                yield _Problem(
+                    location,
+                    f"{place}: there is no [profile.{name}]; known are {', '.join(known)}",
                 )
 
 
@@ -789,6 +923,10 @@ def _place(
         words.append(f"[class.{path[1]}]" if len(path) > 1 else "[class]")
         section, at = (ClassRules, 2) if len(path) > 2 else (Classes, len(path))
         key = str(path[1]) if len(path) == 2 else ""
+    elif path[0] == "profile":
+        words.append(f"[profile.{path[1]}]" if len(path) > 1 else "[profile]")
+        section, at = Profile, 2
+        key = str(path[1]) if len(path) == 2 else ""
     elif path[0] in _SECTIONS:
         words.append(f"[{path[0]}]")
         section, at = _SECTIONS[str(path[0])], 1
@@ -808,6 +946,8 @@ def _place(
 _SECTIONS: dict[str, type[Section]] = {
     "gateway": GatewaySection,
     "metrics": MetricsSection,
+    "optouts": OptOuts,
+    "ready": Ready,
     "retention": Retention,
 }
 

@@ -21,9 +21,14 @@ from smppgw.errors import ContradictionError, DatabaseError, GatewayRunningError
 
 Database = sqlite3.Connection  # what the other rooms call it
 
-VERSION = 1
+
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
+
+
+VERSION = 2
 # From each earlier version to the next: the statements that change what is there.
-MIGRATIONS: dict[int, str] = {}
+MIGRATIONS = {1: _script("version_1_to_2.sql")}
 _APPLICATION_ID = 0x534D5050  # "SMPP": tells our files from those of programs that count alike
 BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
 _BUSY_RETRY_S = 0.005
@@ -78,8 +83,7 @@ def _bring_up(db: sqlite3.Connection, path: Path, *, gateway: bool) -> None:
         _write_ahead(db)
         with transaction(db):
             if _empty(db):  # nobody else was quicker
-                schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
-                for statement in _statements(schema):
+                for statement in _statements(_script("schema.sql")):
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {VERSION}")

@@ -29,6 +29,8 @@ class Order:
     """One order to send, without its recipients.
 
     `attempts`, `unknown_policy` and `expires_at` are the class's rules at the time of the order.
+    `purpose` is what an opt-out may name, the class where it is None; `starts_at` is None for at
+    once; `ordered_by` is the operating system's name of whoever ordered it.
     """
 
     job_class: str
@@ -43,6 +45,10 @@ class Order:
     unknown_policy: str
     created_at: int
     expires_at: int
+    purpose: str | None = None
+    starts_at: int | None = None
+    exercise: bool = False
+    ordered_by: str = ""
 
 
 class Addressee(NamedTuple):
@@ -87,6 +93,9 @@ class Loading:
                     order.text,
                     order.rewrite,
                     order.flash,
+                    order.purpose or order.job_class,
+                    order.starts_at,
+                    order.exercise,
                 ]
             ).encode()
         )
@@ -112,8 +121,9 @@ class Loading:
         order = self._order
         job_id = self._db.execute(
             "INSERT INTO job (state, class, tenant, sender, text, rewrite, flash, label, key,"
-            " attempts, unknown_policy, created_at, expires_at)"
-            " VALUES ('loading', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " attempts, unknown_policy, created_at, expires_at, purpose, starts_at, exercise,"
+            " ordered_by)"
+            " VALUES ('loading', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 order.job_class,
                 order.tenant,
@@ -127,6 +137,10 @@ class Loading:
                 order.unknown_policy,
                 order.created_at,
                 order.expires_at,
+                order.purpose or order.job_class,
+                order.created_at if order.starts_at is None else order.starts_at,
+                order.exercise,
+                order.ordered_by,
             ),
         ).lastrowid
         assert job_id is not None
@@ -206,14 +220,19 @@ class Loading:
                 )
             return job_id
         with transaction(self._db):
+            starts_at = self._order.starts_at
             self._db.execute(
-                "UPDATE job SET state = 'queued', content = ? WHERE id = ?", (content, self.job_id)
+                "UPDATE job SET state = ?, content = ? WHERE id = ?",
+                ("queued" if starts_at is None else "scheduled", content, self.job_id),
             )
             first_stream, _ = streams_of(self.job_id)
             self._db.executemany(
-                "INSERT INTO stream (id, lane, cursor, ready_at)"
-                " SELECT ?1, lane, ?1 << 26, ?2 FROM job WHERE id = ?3",
-                [(first_stream + route, AT_ONCE, self.job_id) for route in sorted(self._ordinals)],
+                "INSERT INTO stream (id, lane, tenant, cursor, ready_at)"
+                " SELECT ?1, lane, tenant, ?1 << 26, ?2 FROM job WHERE id = ?3",
+                [
+                    (first_stream + route, starts_at or AT_ONCE, self.job_id)
+                    for route in sorted(self._ordinals)
+                ],
             )
         return self.job_id
 

@@ -1,4 +1,4 @@
--- The ledger, version 1.
+-- The ledger, version 2. What an earlier version lacks is added by version_1_to_2.sql.
 --
 -- Times (…_at) are milliseconds since 1970-01-01T00:00Z. An id carries its parents: a stream is
 -- job << 6 | route, a message is stream << 26 | ordinal, a segment is message << 8 | number, ordinal and
@@ -45,10 +45,21 @@ CREATE TABLE job (
     -- The class's rules when the job was made.
     attempts INTEGER NOT NULL CHECK (attempts >= 1),
     unknown_policy TEXT NOT NULL CHECK (unknown_policy = 'hold' OR unknown_policy = 'resend'),
+    -- What an opt-out may name: the class, unless somebody said more.
+    purpose TEXT NOT NULL,
+    -- 1 for a drill, whose text says so.
+    exercise INTEGER NOT NULL CHECK (exercise = 0 OR exercise = 1),
+    -- The operating system's name of whoever ordered it.
+    ordered_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    -- Not before; created_at where it may leave at once.
+    starts_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     first_submit_at INTEGER,
     finished_at INTEGER,
+    -- When retention took its text, and its numbers.
+    text_purged_at INTEGER,
+    numbers_purged_at INTEGER,
     segments INTEGER NOT NULL DEFAULT 0,
     messages INTEGER NOT NULL DEFAULT 0,
     queued INTEGER NOT NULL DEFAULT 0 CHECK (queued >= 0),
@@ -71,6 +82,7 @@ CREATE TABLE job (
 
 CREATE INDEX job_waiting ON job (lane, created_at) WHERE queued > 0;
 CREATE INDEX job_unknown ON job (id) WHERE unknown > 0;
+CREATE INDEX job_scheduled ON job (starts_at) WHERE state = 'scheduled';
 
 -- Prefixes of numbers that some account is chosen by; route 0 is every other number.
 CREATE TABLE route (
@@ -84,13 +96,15 @@ INSERT INTO route (id, prefix) VALUES (0, '');
 CREATE TABLE stream (
     id INTEGER PRIMARY KEY,
     lane INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
     -- The last message that was claimed for the first time: all later ones are untouched.
     cursor INTEGER NOT NULL,
     -- From when there is something to claim; NULL: nothing, unless an outcome brings some back.
     ready_at INTEGER
 ) STRICT;
 
-CREATE INDEX stream_claimable ON stream (lane, id) WHERE ready_at IS NOT NULL;
+-- By tenant, because those of a lane take turns.
+CREATE INDEX stream_claimable ON stream (lane, tenant, id) WHERE ready_at IS NOT NULL;
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
@@ -182,8 +196,13 @@ CREATE TABLE inbound (
     data_coding INTEGER NOT NULL,
     -- Of how many parts the phone made it; not complete where some never came.
     parts INTEGER NOT NULL CHECK (parts BETWEEN 1 AND 255),
-    complete INTEGER NOT NULL CHECK (complete = 1 OR (complete = 0 AND parts > 1))
+    complete INTEGER NOT NULL CHECK (complete = 1 OR (complete = 0 AND parts > 1)),
+    -- What it asks for, as sms/stop.py reads it, until that is done: stop | stop-all.
+    asks TEXT CHECK (asks IS NULL OR asks = 'stop' OR asks = 'stop-all')
 ) STRICT;
+
+CREATE INDEX inbound_asking ON inbound (id) WHERE asks IS NOT NULL;
+CREATE INDEX inbound_by_time ON inbound (received_at);
 
 -- Parts of long texts: those that wait for others, and those that were joined, which are kept for a
 -- while so that one that comes again is known. No part waits twice, and none is remembered twice.
@@ -205,6 +224,49 @@ CREATE TABLE inbound_part (
 ) STRICT;
 
 CREATE INDEX inbound_part_by_age ON inbound_part (joined, received_at);
+
+-- Who does not want to be written to: by tenant and purpose; the purpose 'all' is every one.
+CREATE TABLE optout (
+    id INTEGER PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    -- E.164, until retention takes it; the keyed hash stays without end.
+    recipient TEXT,
+    recipient_hash TEXT NOT NULL,
+    added_at INTEGER NOT NULL,
+    -- The proof: how it came, and what was written.
+    channel TEXT NOT NULL CHECK (channel = 'sms' OR channel = 'command' OR channel = 'file'
+        OR channel = 'receipt' OR channel = 'response'),
+    text TEXT,
+    UNIQUE (tenant, purpose, recipient_hash)
+) STRICT;
+
+CREATE INDEX optout_by_time ON optout (tenant, added_at);
+CREATE INDEX optout_by_recipient ON optout (recipient) WHERE recipient IS NOT NULL;
+
+-- Who did what, when: each entry's hash holds the one before it, so that none can be changed or
+-- taken away unseen. No number and no text stands here.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    -- The operating system's name of whoever did it, or 'gateway'.
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    job_id INTEGER,
+    -- JSON, keys in order.
+    details TEXT NOT NULL,
+    -- SHA-256, hexadecimal, of the hash before and this entry's own columns.
+    hash TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_job ON audit (job_id) WHERE job_id IS NOT NULL;
+
+-- Where the chain of the audit begins, since retention took what was older.
+CREATE TABLE audit_anchor (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last_id INTEGER NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
 
 -- What the gateway says of itself to other processes.
 CREATE TABLE gateway (
