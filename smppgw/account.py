@@ -6,6 +6,7 @@ were really written: its permits are acquired right before the write and never w
 was claimed without room for it.
 """
 
+from collections.abc import Mapping
 from itertools import repeat
 
 from asyncio_throttle import Throttler
@@ -65,6 +66,7 @@ class Account:
         self.routes = routes
         self._opens_at = opens_at
         self.classes = frozenset(smsc.classes)
+        self.closed: Mapping[str, int] = {}  # by class, the routes (bits) that rest now
         self.health = Health()
         self.pace = Pace(smsc.throughput)
         self._ceiling = _Ceiling(smsc.throughput, PERIOD_S, retry_interval=0.001)
@@ -136,6 +138,9 @@ RELOADED = frozenset(
         "password_file",
         "password_env",
         "price",
+        "profiles",
+        "optout_errors",
+        "optout_statuses",
         "receipts_as_texts",
         "senders",
     )

@@ -574,8 +574,11 @@ class Config(Section):
             return []
         rules = self.classes[job_class]
         kept: list[OpenHours] = [self._valid(rules.profiles, day) or rules]
-        asked = dict(smsc.profiles).get(job_class, ()) if smsc is not None else ()
-        account = self._valid(asked, day)
+        asked = {} if smsc is None else smsc.profiles
+        account = self._valid(
+            (name for limited, names in asked.items() if limited == job_class for name in names),
+            day,
+        )
         return kept if account is None else [*kept, account]
 
     def _valid(self, names: Iterable[str], day: date) -> Profile | None:

@@ -18,13 +18,17 @@ from pathlib import Path
 import structlog
 
 from smppgw.account import PERIOD_S, Account
-from smppgw.config import Config
+from smppgw.campaign.hours import Calendar
+from smppgw.config import CLASSES, Config
 from smppgw.errors import ContradictionError, DatabaseError
 from smppgw.ledger import jobs
-from smppgw.ledger.turn import Arrivals, Demand, Turned, recover, turn
+from smppgw.ledger.claim import Demand, JobText
+from smppgw.ledger.turn import Arrivals, Rules, Turned, recover, turn
 from smppgw.ledger.writer import Writer
 from smppgw.link import Link, Trace
 from smppgw.metrics import Endpoint, Metrics
+from smppgw.opening import Opening
+from smppgw.shares import Shares
 
 log = structlog.get_logger()
 
@@ -36,6 +40,7 @@ GATHERED_LEAST = 4
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 RETRY_S = 1.0  # after a database error
+ALERT_LATE_S = 0.25  # from its submission to the first segment on the wire
 STALLED_S = 10.0  # a turn loop that has not moved for so long is not healthy
 DRAIN_MARGIN_S = 2.0
 
@@ -70,6 +75,10 @@ class Gateway:
         self._exhausted: set[int] = set()  # links for which nothing is left to claim
         self._due_at: int | None = None  # when there will be something again
         self._classes: dict[int, frozenset[str]] = {}  # that each account was asked for last
+        self._shares = Shares()
+        self._routes: dict[str, int] = {}
+        self._opening = Opening(config, {})
+        self._rules = Rules()
         self._version = 0  # of the database, as others write it
         self._looked = False
         self._house_kept = 0.0
@@ -100,6 +109,11 @@ class Gateway:
             restart.add("gateway")
         if config.metrics != self._config.metrics:
             restart.add("metrics")
+        self._config = config.model_copy(
+            update={"gateway": self._config.gateway, "metrics": self._config.metrics}
+        )
+        self._opening = Opening(self._config, self._routes)
+        self._rules = self._rules_of(self._config)
         log.info("gateway.reloaded", needs_restart=sorted(restart))
         self._wake.set()
 
@@ -149,11 +163,13 @@ class Gateway:
             unknown_segments=unknown,
         )
         ids = await writer.call(jobs.account_ids, [smsc.name for smsc in self._config.smsc])
-        routes = await writer.call(jobs.route_ids, self._config.prefixes)
+        prefixes = (*self._config.prefixes, *Calendar.prefixes)
+        self._routes = await writer.call(jobs.route_ids, prefixes)
+        self._opening = Opening(self._config, self._routes)
         last_claims = await writer.call(jobs.last_claims)
         for smsc in self._config.smsc:
             mine = frozenset(
-                route for prefix, route in routes.items() if prefix.startswith(smsc.prefixes)
+                route for prefix, route in self._routes.items() if prefix.startswith(smsc.prefixes)
             )
             since_s = (_now_ms() - last_claims[ids[smsc.name]]) / 1000
             rest_s = min(PERIOD_S, max(0.0, PERIOD_S - since_s))  # whatever the clock says
@@ -175,6 +191,15 @@ class Gateway:
                     self._wake.set,
                 )
                 self._links.append(link)
+        self._rules = self._rules_of(self._config)
+
+    def _rules_of(self, config: Config) -> Rules:
+        accounts = self._accounts
+        return Rules(
+            {job_class: config.classes[job_class].optouts for job_class in CLASSES},
+            {a.account_id: frozenset(a.smsc.optout_errors) for a in accounts},
+            {a.account_id: frozenset(int(c, 16) for c in a.smsc.optout_statuses) for a in accounts},
+        )
 
     def _listen(self, stack: AsyncExitStack) -> None:
         metrics = self._config.metrics
@@ -183,8 +208,8 @@ class Gateway:
                 self._metrics,
                 metrics.host,
                 metrics.port,
-                healthy=self._unhealthy,
-                ready=self._unready,
+                healthy=self.unhealthy,
+                ready=self.unready,
             )
             stack.enter_context(endpoint)
             self.metrics_port = endpoint.port
@@ -254,7 +279,15 @@ class Gateway:
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
         began = time.monotonic()
-        turned = await writer.call(turn, self._held, demands, _now_ms(), housekeeping=house)
+        turned = await writer.call(
+            turn,
+            self._held,
+            demands,
+            _now_ms(),
+            housekeeping=house,
+            shares=self._shares,
+            rules=self._rules,
+        )
         self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
         self._problem = None
         self._held = Arrivals()
@@ -290,6 +323,9 @@ class Gateway:
         message that is half sent is finished.
         """
         demands = []
+        reopened = self._opening.look(self._accounts, _now_ms())
+        if reopened:
+            self._exhausted -= {link.index for link in self._links if link.account in reopened}
         self._accounts.append(self._accounts.pop(0))  # each is the first in its turn
         for account in self._accounts:
             left = account.allowance(now)
@@ -366,12 +402,7 @@ class Gateway:
         claims = [claim for link_claims in turned.claims.values() for claim in link_claims]
         if claims:
             metrics.turn_segments.observe([sum(len(claim.numbers) for claim in claims)])
-            now = _now_ms()
-            alerts = {j.job_id: j.ready_at for j in turned.jobs.values() if j.job_class == "alert"}
-            if alerts:
-                metrics.alert_wait_seconds.observe(
-                    [(now - alerts[c.job_id]) / 1000 for c in claims if c.job_id in alerts]
-                )
+            self._note_alerts([turned.jobs[job_id] for job_id in turned.begun])
         for (job_class, state), messages in turned.finished.items():
             metrics.messages_total.labels(job_class, state).inc(messages)
         for kind, texts in turned.inbound.items():
@@ -381,6 +412,15 @@ class Gateway:
             if waits:
                 metrics.delivery_seconds.observe([ms / 1000 for ms in waits], account.smsc.name)
 
+    def _note_alerts(self, begun: list[JobText]) -> None:
+        """Tell how long alerts waited for their first segment, and say so if it was too long."""
+        now = _now_ms()
+        waits_s = [(now - job.ready_at) / 1000 for job in begun if job.job_class == "alert"]
+        self._metrics.alert_wait_seconds.observe(waits_s)
+        late = [wait_s for wait_s in waits_s if wait_s > ALERT_LATE_S]
+        if late:
+            log.warning("alert.late", jobs=len(late), waited_s=round(max(late), 3))
+
     async def _keep_house(self, writer: Writer) -> None:
         """Bring the gauges up to date, and tell other processes how the links stand."""
         metrics = self._metrics
@@ -388,7 +428,8 @@ class Gateway:
         for job_class in ("alert", "service", "promotional"):
             messages, oldest = queued.get(job_class, (0, None))
             metrics.queued_messages.labels(job_class).set(messages)
-            age_s = 0.0 if oldest is None else (_now_ms() - oldest) / 1000
+            waits = oldest is not None and not self._rests(job_class)
+            age_s = (_now_ms() - oldest) / 1000 if oldest is not None and waits else 0.0
             metrics.oldest_queued_seconds.labels(job_class).set(age_s)
         metrics.unknown_messages.set(await writer.call(jobs.unknown_messages))
         metrics.database_bytes.set(await writer.call(jobs.database_octets))
@@ -410,6 +451,11 @@ class Gateway:
             metrics.window_outstanding.labels(*labels).set(link.outstanding)
         await self._note_links(writer)
 
+    def _rests(self, job_class: str) -> bool:
+        """Whether the class is outside its hours with every account that takes it."""
+        takers = [account for account in self._accounts if job_class in account.classes]
+        return all(account.closed.get(job_class, 0) & 1 for account in takers)
+
     async def _note_links(self, writer: Writer) -> None:
         now = time.monotonic()
         rows = [
@@ -429,12 +475,12 @@ class Gateway:
             await writer.call(jobs.note_links, rows)
             self._noted = rows
 
-    def _unhealthy(self) -> str | None:
+    def unhealthy(self) -> str | None:
         """Say what is wrong with the process, or None."""
         still_s = time.monotonic() - self._turned_at
         return f"no turn for {still_s:.0f} s" if still_s > STALLED_S else None
 
-    def _unready(self) -> str | None:
+    def unready(self) -> str | None:
         """Say why an alert could not leave now, or None."""
         if self._problem or self._stopping.is_set():
             return self._problem or "the gateway is stopping"
@@ -443,7 +489,7 @@ class Gateway:
             for link in self._links
         ):
             return "no bind stands that takes alerts"
-        return self._unhealthy()
+        return self.unhealthy()
 
 
 def _now_ms() -> int:

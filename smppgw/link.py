@@ -25,9 +25,14 @@ import structlog
 
 from smppgw.account import Account
 from smppgw.config import Smsc
+from smppgw.ledger.claim import Claim, Demand, JobText, Remainder
 from smppgw.ledger.inbound import Inbound
 from smppgw.ledger.keys import SEGMENT_BITS
-from smppgw.ledger.turn import Answered, Arrivals, Claim, Demand, JobText, Lost, Remainder
+from smppgw.ledger.turn import (
+    Answered,
+    Arrivals,
+    Lost,
+)
 from smppgw.ledger.turn import Received as ReceivedReceipt
 from smppgw.metrics import Metrics
 from smppgw.render import Renderer
@@ -433,6 +438,7 @@ class Link:
             account.smsc.receipts,
             account.routes,
             self.remainder,
+            account.closed,
         )
 
     def collect(self, arrivals: Arrivals) -> None:

@@ -158,7 +158,7 @@ TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
 HISTOGRAMS: dict[str, tuple[str, Sequence[float], str | None]] = {
     "submit_response_seconds": ("From submit_sm to its answer.", _SHORT_S, "smsc"),
     "delivery_seconds": ("From submit_sm to the final receipt.", _LONG_S, "smsc"),
-    "alert_wait_seconds": ("From an alert's being ready to its submit_sm.", _SHORT_S, None),
+    "alert_wait_seconds": ("From an alert's being ready to its first submit_sm.", _SHORT_S, None),
     "turn_commit_seconds": ("One transaction of the turn.", _SHORT_S, None),
     "turn_segments": ("Segments claimed by one turn.", _SEGMENTS, None),
 }

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from smppgw import sms
 from smppgw.config import Smsc
+from smppgw.ledger.claim import Claim, JobText
 from smppgw.ledger.keys import SEGMENT_BITS
-from smppgw.ledger.turn import Claim, JobText
 from smppgw.smpp.pdu import Addresses, Concatenation, SubmitTemplate
 from smppgw.smpp.receipt import asks_receipt
 from smppgw.smpp.session import Submit

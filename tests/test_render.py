@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smppgw.config import Smsc
-from smppgw.ledger.turn import Claim, JobText
+from smppgw.ledger.claim import Claim, JobText
 from smppgw.render import Renderer, addresses_for
 from smppgw.simulator import codec
 from smppgw.sms import compose

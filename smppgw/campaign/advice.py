@@ -8,11 +8,13 @@ par SMS-MMS" (STOP); AF2M, charter Business Messaging (hours).
 """
 
 import re
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from calendar import day_name
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
+from smppgw.campaign.hours import HORIZON, Allowed, Calendar, zone_of
 from smppgw.campaign.sender import is_short_code
-from smppgw.config import DAYS, ClassRules
+from smppgw.config import DAYS, Day, Smsc
 
 MANY_SEGMENTS = 3  # more than that is told; OVHcloud takes 6 at most
 
@@ -83,45 +85,136 @@ def on_length(segments: int) -> Iterator[str]:
         )
 
 
-def on_hours(rules: ClassRules, job_class: str, begin: datetime, seconds: float) -> Iterator[str]:
-    """Say that sending does not fit into the hours of its class.
+def on_hours(
+    calendar: Calendar,
+    job_class: str,
+    begin: datetime,
+    seconds: float,
+    takers: Mapping[str, Sequence[Smsc]],
+) -> Iterator[str]:
+    """Say that sending waits for the hours of its class, or pauses for them.
+
+    Each sentence has the time of those it is about. Recipients of all prefixes take turns, so each
+    prefix is told as if its messages lasted as long as all of them.
 
     Args:
-        rules: the class's.
-        job_class: its name.
-        begin: when the first segment can leave, in the time zone of the hours.
-        seconds: how long sending takes.
+        calendar: the hours.
+        job_class: the job's class.
+        begin: when the first segment could leave.
+        seconds: how long sending takes, while it goes on.
+        takers: by prefix of the recipients, the accounts that may send to it; a message leaves by
+            any of them.
     """
-    if rules.hours is None and len(rules.days) == len(DAYS):
-        return
-    closing = _closing(rules, begin)
-    if closing is None:
-        yield (
-            f"{job_class.capitalize()} messages are sent {_shown(rules)}, and now it is "
-            f"{begin:%H:%M} on a {begin:%A}."
+    told = {}
+    for prefix, accounts in takers.items():
+        if accounts:
+            about = _Hours(calendar, job_class, prefix, accounts)
+            told.update(dict.fromkeys(about.sentences(begin, seconds)))
+    yield from told
+
+
+class _Hours:
+    """What accounts together allow to a prefix."""
+
+    def __init__(
+        self, calendar: Calendar, job_class: str, prefix: str, accounts: Sequence[Smsc]
+    ) -> None:
+        self._calendar, self._class, self._prefix = calendar, job_class, prefix
+        self._accounts = accounts
+        self._timezone = calendar.timezone_of(prefix)
+        zone = zone_of(prefix)
+        self._to, self._there = (
+            (f" to numbers under {zone}", ", by their time") if zone else ("", "")
         )
-    elif begin + timedelta(seconds=seconds) > closing:
-        share = round(100 * (1 - (closing - begin).total_seconds() / seconds))
-        yield (
-            f"Sending cannot end before {job_class} messages must stop at {closing:%H:%M}: about "
-            f"{share} % of the segments would be left. Submit earlier, or send to fewer."
+
+    def sentences(self, begin: datetime, seconds: float) -> Iterator[str]:
+        """Say what somebody who submits now may not expect."""
+        begin = begin.astimezone(UTC)
+        name = self._class.capitalize()
+        opening = self._next_opening(begin)
+        if opening is None:
+            yield (
+                f"{name} messages{self._to} would not leave within {HORIZON.days} days: the hours "
+                "of the class and of the accounts leave no moment open."
+            )
+            return
+        first, account = opening
+        if first != begin:
+            there = first.astimezone(self._timezone)
+            hours = _shown(self._calendar.allowed_on(self._class, there.date(), account))
+            yield (
+                f"{name} messages{self._to} leave {hours}{self._there}: the first leaves on "
+                f"{there:%A} {there.day} {there:%B} at {there:%H:%M}."
+            )
+        closing = self._closing(first)
+        if closing is None or first + timedelta(seconds=seconds) <= closing:
+            return
+        today, end = begin.astimezone(self._timezone), closing.astimezone(self._timezone)
+        sentence = (
+            f"Sending{self._to} would not end before "
+            f"{'' if end.date() == today.date() else _day(end, today) + ' at '}{end:%H:%M}"
+            f"{self._there}: it pauses then and "
         )
+        again = self._next_opening(closing)
+        if again is None:
+            yield f"{sentence}does not go on within {HORIZON.days} days."
+        else:
+            there = again[0].astimezone(self._timezone)
+            yield f"{sentence}goes on {_day(there, today)} at {there:%H:%M}."
 
+    def _next_opening(self, at: datetime) -> tuple[datetime, Smsc] | None:
+        found = [
+            (opening, account)
+            for account in self._accounts
+            if (opening := self._calendar.next_opening(self._class, self._prefix, at, account))
+        ]
+        return min(found, key=lambda one: one[0], default=None)
 
-def _closing(rules: ClassRules, moment: datetime) -> datetime | None:
-    """Return when the hours end that a moment lies in; None where it lies in none."""
-    if DAYS[moment.weekday()] not in rules.days:
+    def _closing(self, at: datetime) -> datetime | None:
+        """Return when all accounts are closed; None where that is not within the horizon."""
+        limit = at + HORIZON
+        while at <= limit:
+            ends = [
+                self._calendar.closes_at(self._class, self._prefix, at, account)
+                for account in self._accounts
+            ]
+            known = [end for end in ends if end is not None]
+            if len(known) < len(ends):
+                return None
+            if max(known) == at:
+                return at
+            at = max(known)
         return None
-    if rules.hours is None:
-        return moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    opening, closing = rules.hours
-    if not opening <= moment.time() < closing:
-        return None
-    return moment.replace(hour=closing.hour, minute=closing.minute, second=0, microsecond=0)
 
 
-def _shown(rules: ClassRules) -> str:
-    days = f"on {', '.join(rules.days)}" if len(rules.days) < len(DAYS) else "every day"
-    if rules.hours is None:
-        return days
-    return f"{days} from {rules.hours[0]:%H:%M} to {rules.hours[1]:%H:%M}"
+def _day(moment: datetime, today: datetime) -> str:
+    """Name a day by its weekday, and also by its date where that leaves a doubt."""
+    if (moment.date() - today.date()).days < len(DAYS):
+        return f"{moment:%A}"
+    return f"{moment:%A} {moment.day} {moment:%B}"
+
+
+def _shown(allowed: Allowed) -> str:
+    """Write hours as people do: from 08:00 to 20:00, Monday to Saturday, holidays excepted."""
+    days = _days(allowed.days)
+    if (allowed.opens_s, allowed.closes_s) != (0, 86_400):
+        shown = f"from {_time(allowed.opens_s)} to {_time(allowed.closes_s)}, {days}"
+    elif " to " in days or len(allowed.days) == len(DAYS):
+        shown = days
+    else:
+        shown = f"on {days}"
+    return shown if allowed.holidays else f"{shown}, holidays excepted"
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds % 3600 // 60:02}"
+
+
+def _days(days: Sequence[Day]) -> str:
+    at = sorted(DAYS.index(day) for day in days)
+    names = [day_name[one] for one in at]
+    if len(names) == len(DAYS):
+        return "every day"
+    if len(names) > 2 and at[-1] - at[0] == len(at) - 1:
+        return f"{names[0]} to {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -22,10 +22,11 @@ from zoneinfo import ZoneInfo
 from smppgw import sms
 from smppgw.campaign import advice
 from smppgw.campaign.budget import Budget
+from smppgw.campaign.hours import Calendar
 from smppgw.campaign.preview import Example, Examples
 from smppgw.campaign.recipients import Recipients, Row
 from smppgw.campaign.sender import check_sender, lint, on_approvals
-from smppgw.config import Config, Smsc, Tenant, prefix_of
+from smppgw.config import ClassRules, Config, Smsc, Tenant, prefix_of
 from smppgw.errors import InputError
 from smppgw.ledger.jobs import Addressee, Order
 
@@ -45,6 +46,10 @@ class Wish:
     label: str | None = None
     key: str | None = None
     expires_s: float | None = None
+    purpose: str | None = None
+    starts_at: datetime | None = None
+    exercise: bool = False
+    ordered_by: str = ""
 
 
 class _Measured(NamedTuple):
@@ -126,7 +131,8 @@ class Plan:
         """Check an order against the configuration.
 
         Raises:
-            InputError: the tenant, the sender or the text cannot be used.
+            InputError: the tenant, the sender or the text cannot be used, or whoever orders it may
+                not.
             TemplateError: the text has a {placeholder} that the file cannot fill.
         """
         self.config = config
@@ -137,20 +143,27 @@ class Plan:
         self._as_payload = self.accounts[0].long_text == "payload"
         self.tenant = _tenant(config, wish.tenant)
         rules = config.classes[wish.job_class]
+        _require_right(rules, wish)
         if wish.sender is not None:
             check_sender(wish.sender)
         if not wish.text.strip():
             raise InputError("The text is empty: give one with --text or --text-file.")
-        self._template = sms.Template(wish.text)
+        text = _as_drill(wish.text) if wish.exercise else wish.text
+        self._template = sms.Template(text)
         bound = self._template.bind(recipients.headers)
         self._columns = {name: recipients.headers.index(header) for name, header in bound.items()}
-        self.now = now.astimezone(ZoneInfo(config.gateway.timezone))
+        self.zone = ZoneInfo(config.gateway.timezone)
+        self.now = now.astimezone(self.zone)
+        self.calendar = Calendar(config)
+        self.begins = self.now if wish.starts_at is None else wish.starts_at.astimezone(self.zone)
+        if wish.starts_at is not None:
+            _require_time(self.now, self.begins)
         expires_s = wish.expires_s if wish.expires_s is not None else rules.expires_s
         self.order = Order(
             job_class=wish.job_class,
             tenant=self.tenant.name,
             sender=wish.sender or self.tenant.sender,
-            text=wish.text,
+            text=text,
             rewrite=wish.rewrite or config.rewrite_for(self.tenant, wish.job_class),
             flash=wish.flash,
             label=wish.label,
@@ -158,12 +171,17 @@ class Plan:
             attempts=rules.attempts,
             unknown_policy=rules.unknown,
             created_at=_ms(now),
-            expires_at=_ms(now + timedelta(seconds=expires_s)),
+            expires_at=_ms(self.begins + timedelta(seconds=expires_s)),
+            purpose=wish.purpose or wish.job_class,
+            starts_at=None if wish.starts_at is None else _ms(self.begins),
+            exercise=wish.exercise,
+            ordered_by=wish.ordered_by,
         )
-        # A zone is a prefix by which a price or an account is chosen; "" is every other number.
+        # A zone is a prefix with a price, an account or hours of its own; "" is every other number.
         tables = [account.prices_on(self.now.date()) for account in self.accounts]
         prefixes = {prefix for table in tables for prefix in table} - {"default"}
         prefixes.update(prefix for account in self.accounts for prefix in account.prefixes)
+        prefixes.update(Calendar.prefixes)
         self._zones = sorted(prefixes, key=len, reverse=True)
         self.tally = Tally(
             prices={zone: self._price_of(zone) for zone in ("", *self._zones)},
@@ -180,6 +198,11 @@ class Plan:
     def constant(self) -> sms.Composed | None:
         """The text as it is sent, where it is the same for all."""
         return None if self._constant is None else self._constant.sent
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Prefixes of numbers that have an account or hours of their own."""
+        return (*self.config.prefixes, *Calendar.prefixes)
 
     def _takers(self, zone: str) -> list[Smsc]:
         return [a for a in self.accounts if not a.prefixes or zone.startswith(a.prefixes)]
@@ -253,9 +276,38 @@ class Plan:
     # What the walk came to
 
     def seconds(self, segments_ahead: int) -> int:
-        """Return how long sending takes, with what leaves before it, at the contract's rate."""
-        rate = sum(account.throughput for account in self.accounts)
-        return round((segments_ahead + self.tally.segments[self.order.rewrite]) / rate)
+        """Return how long sending takes, with what leaves before it, at the contract's rate.
+
+        Accounts send side by side; numbers that only some of them take may need them longer than
+        all together need for everything.
+        """
+        by_takers: Counter[tuple[str, ...]] = Counter()
+        for (segments, zone), count in self.tally.counts.items():
+            names = tuple(account.name for account in self._takers(zone))
+            by_takers[names] += count * segments[self.tally.used]
+        rates = {account.name: account.throughput for account in self.accounts}
+        whole = (segments_ahead + by_takers.total()) / sum(rates.values())
+        parts = [
+            segments / sum(rates[name] for name in names)
+            for names, segments in by_takers.items()
+            if names
+        ]
+        return round(max([whole, *parts]))
+
+    def finish_at(self, seconds: int) -> datetime | None:
+        """Return when sending ends, hours respected; None where it never does."""
+        ends = []
+        for zone in self.tally.zones or [""]:
+            takers = self._takers(zone)
+            reached = [
+                self.calendar.finish_at(self.order.job_class, zone, self.begins, seconds, taker)
+                for taker in takers
+            ]
+            known = [end for end in reached if end is not None]
+            if takers and not known:
+                return None
+            ends += [min(known)] if known else []
+        return max(ends, default=self.begins).astimezone(self.zone)
 
     def budget(self, spent: int) -> Budget | None:
         """Return the tenant's budget; None where it has none.
@@ -291,7 +343,7 @@ class Plan:
         return list(on_approvals(self.tenant, self.order.sender, self.accounts, day))
 
     def document(
-        self, *, job: int | None, state: str, segments_ahead: int, spent: int, now: datetime
+        self, *, job: int | None, state: str, segments_ahead: int, spent: int
     ) -> dict[str, object]:
         """Say what the walk came to, as the JSON of `submit` and `preview`.
 
@@ -300,17 +352,18 @@ class Plan:
             state: its state.
             segments_ahead: what leaves before it.
             spent: segments of the tenant's month, without the job.
-            now: when sending begins.
         """
         tally, recipients, rewrite = self.tally, self.recipients, self.order.rewrite
         seconds = self.seconds(segments_ahead)
-        finish_at = now + timedelta(seconds=seconds)
+        finish_at = self.finish_at(seconds)
         budget = self.budget(spent)
         encoding = "mixed" if len(tally.encodings) > 1 else next(iter(tally.encodings), "gsm7")
         return {
             "job": job,
             "state": state,
             "class": self.order.job_class,
+            "purpose": self.order.purpose,
+            "exercise": self.order.exercise,
             "tenant": self.order.tenant,
             "sender": self.order.sender,
             "recipients": {
@@ -318,7 +371,7 @@ class Plan:
                 "queued": tally.queued,
                 "invalid": recipients.invalid,
                 "duplicate": recipients.duplicate,
-                "opted_out": 0,
+                "opted_out": recipients.opted_out,
             },
             "left_out_file": recipients.left_out_file,
             "text": {
@@ -335,7 +388,10 @@ class Plan:
             },
             "segments_ahead": segments_ahead,
             "seconds": seconds,
-            "finish_at": finish_at.isoformat(timespec="seconds"),
+            "starts_at": None
+            if self.order.starts_at is None
+            else self.begins.isoformat(timespec="seconds"),
+            "finish_at": None if finish_at is None else finish_at.isoformat(timespec="seconds"),
             "budget": None if budget is None else budget.document(),
             "warnings": [
                 *recipients.warnings,
@@ -343,7 +399,9 @@ class Plan:
             ],
         }
 
-    def _warnings(self, finish_at: datetime, seconds: int, budget: Budget | None) -> Iterator[str]:
+    def _warnings(
+        self, finish_at: datetime | None, seconds: int, budget: Budget | None
+    ) -> Iterator[str]:
         order, tally = self.order, self.tally
         yield from lint(order.sender)
         yield from (sentence for _, sentence in self._approvals())
@@ -361,13 +419,13 @@ class Plan:
             ):
                 messages = "message costs" if count == 1 else "messages cost"
                 yield f"There is no price for {numbers}: what {count} {messages} is not known."
-        if _ms(finish_at) > order.expires_at:
+        if finish_at is None or _ms(finish_at) > order.expires_at:
             yield (
                 "Sending would end after the messages expire: allow more time with --expires, "
                 "or send fewer."
             )
-        rules = self.config.classes[order.job_class]
-        yield from advice.on_hours(rules, order.job_class, self.now, seconds)
+        takers = {zone: self._takers(zone) for zone in tally.zones}
+        yield from advice.on_hours(self.calendar, order.job_class, self.begins, seconds, takers)
         over = None if budget is None else budget.warning()
         if over:
             yield over
@@ -392,6 +450,39 @@ def _tenant(config: Config, name: str | None) -> Tenant:
         hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(tenants)}."
         raise InputError(f"There is no tenant {name!r} in {config.source}; {hint}")
     return tenants[name]
+
+
+_DRILL = "EXERCICE EXERCICE"
+_FURTHEST = timedelta(days=365)
+
+
+def _as_drill(text: str) -> str:
+    """Mark a text as a drill, in its first words: they alone may be read."""
+    return text if text.lstrip().upper().startswith(_DRILL) else f"{_DRILL} {text}"
+
+
+def _require_right(rules: ClassRules, wish: Wish) -> None:
+    """Hold an order to what its class allows.
+
+    Raises:
+        InputError: whoever orders it may not, or a drill is no alert.
+    """
+    if rules.users and wish.ordered_by not in rules.users:
+        raise InputError(
+            f"{wish.ordered_by or 'Nobody'} may not send the class {wish.job_class}: "
+            f"[class.{wish.job_class}] users names who may."
+        )
+    if wish.exercise and wish.job_class != "alert":
+        raise InputError("A drill is an alert that says so: add --class alert to --exercise.")
+
+
+def _require_time(now: datetime, begins: datetime) -> None:
+    if begins <= now:
+        raise InputError(
+            f"--at {begins:%d/%m/%Y %H:%M} is past: leave it out to send now, or give a later time."
+        )
+    if begins - now > _FURTHEST:
+        raise InputError("--at is more than a year ahead: give an earlier time.")
 
 
 def _ms(moment: datetime) -> int:

@@ -133,7 +133,7 @@ def _submit(config: Config, path: Path, show: bool) -> int:
             now = datetime.now(ZoneInfo(config.gateway.timezone))
             wish = Wish(text=TEXT, job_class="service", label="Fête de l'été")
             plan = Plan(config, wish, recipients, now)
-            loading = Loading(db, locks, plan.order, config.prefixes)
+            loading = Loading(db, locks, plan.order, plan.routes)
             loading.add(plan.addressees())
             job_id = loading.finish(time.time_ns() // 1_000_000)
             if show:

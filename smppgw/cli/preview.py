@@ -93,12 +93,18 @@ def _lines(document: dict[str, Any], plan: Plan) -> Iterator[tuple[str, Text]]:
     if document["left_out_file"]:
         yield "", Text(f"row by row in {document['left_out_file']}")
     yield "Segments", Text(f"{document['segments']}{_comma(document['price'])}")
-    finish = datetime.fromisoformat(document["finish_at"]).strftime("%d/%m/%Y %H:%M:%S")
+    ends_at, starts_at = document["finish_at"], document["starts_at"]
+    finish = "its hours never let it end" if ends_at is None else f"until {_moment(ends_at)}"
+    begins = "" if starts_at is None else f"from {_moment(starts_at)}, "
     ahead = document["segments_ahead"]
     behind = f", behind {plural(ahead, 'segment')}" if ahead else ""
-    yield "Time", Text(f"{duration(document['seconds'])}{behind}, until {finish}")
+    yield "Time", Text(f"{begins}{duration(document['seconds'])}{behind}, {finish}")
     if document["budget"]:
         yield "Budget", _budget(document["budget"])
+
+
+def _moment(text: str) -> str:
+    return datetime.fromisoformat(text).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def _budget(budget: dict[str, int]) -> Text:

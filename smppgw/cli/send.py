@@ -1,9 +1,10 @@
 """`submit` and `preview`: an order in, a job or the picture of one out."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from smppgw.campaign.budget import month_of
 from smppgw.campaign.recipients import Recipients, from_numbers, open_recipients
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.cli.jobs import follow, require, show_job
-from smppgw.cli.output import err, json_option, out, plural, show_json, told
+from smppgw.cli.output import err, json_option, out, plural, show_json, told, whoami
 from smppgw.cli.preview import show_page, show_warnings
 from smppgw.config import Config, load, parse_duration
 from smppgw.errors import InputError, OperationError
@@ -47,6 +48,14 @@ class Duration(click.ParamType[float]):
         if self._longest_s is not None and not 0 < seconds <= self._longest_s:
             self.fail(f"{value} is none: give more than 0, and 1y at most.", param, ctx)
         return seconds
+
+
+def _purpose(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", value):
+        raise click.BadParameter("small letters, digits and dashes, 32 at most: fetes, ecole.")
+    if value == "all":
+        raise click.BadParameter("all is what opts out of everything: name what it is about.")
+    return value
 
 
 def order_options(command: F) -> F:
@@ -87,9 +96,21 @@ def order_options(command: F) -> F:
             type=Duration(longest_s=LONGEST_VALIDITY_S),
             help="What has not left by then is not sent: 30m, 6h, 2d; else the class's.",
         ),
+        click.option(
+            "--at", metavar="TIME", help="Not before: 2027-01-31T08:00, or 08:00 for the next one."
+        ),
         click.option("--flash", is_flag=True, help="Show at once, without storing (class 0)."),
         click.option(
             "--key", help="A second submit with this key and the same content sends nothing more."
+        ),
+        click.option(
+            "--purpose",
+            metavar="WORD",
+            callback=_purpose,
+            help="What it is about, for opt-outs: fetes, ecole; else the class.",
+        ),
+        click.option(
+            "--exercise", is_flag=True, help="An alert drill: the text and the report say so."
         ),
         click.option("--label", help="A name for the job, for people."),
         click.option("--strict", is_flag=True, help="Queue nothing if anybody is left out."),
@@ -132,7 +153,7 @@ def submit(
         _ask(config, order)
     path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
-        plan = Plan(config, _wish(order), recipients, now)
+        plan = Plan(config, _wish(config, order), recipients, now)
         plan.require_sender()
         db, locks = open_database(path, create=True), Locks(path)
         try:
@@ -141,7 +162,7 @@ def submit(
                 job_id = _load(db, locks, plan, strict=order["strict"], show=not as_json)
                 if not locks.gateway_running() and job_id is not None:
                     recipients.warnings.append(_NOT_RUNNING)
-            document = plan.document(job=job_id, state="queued", now=now, **standing)
+            document = plan.document(job=job_id, state=_first_state(plan), **standing)
             if job_id is None:
                 return _refuse(document, plan, as_json, "was")
             seen = asked and not wait
@@ -195,7 +216,7 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
     """Walk over the recipients and write nothing down."""
     path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
-        plan = Plan(config, _wish(order), recipients, now)
+        plan = Plan(config, _wish(config, order), recipients, now)
         for _ in _shown(plan, show):
             pass
     standing: _Standing = {"segments_ahead": 0, "spent": 0}
@@ -206,7 +227,11 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
                 standing = _standing(db, plan)
         finally:
             db.close()
-    return plan.document(job=None, state="queued", now=now, **standing), plan
+    return plan.document(job=None, state=_first_state(plan), **standing), plan
+
+
+def _first_state(plan: Plan) -> str:
+    return "queued" if plan.order.starts_at is None else "scheduled"
 
 
 def _require(document: dict[str, Any], plan: Plan) -> None:
@@ -238,7 +263,7 @@ def _ask(config: Config, order: dict[str, Any]) -> None:
 
 def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -> int | None:
     """Write the job down; returns its number, or None where `strict` forbids it."""
-    loading = Loading(db, locks, plan.order, plan.config.prefixes)
+    loading = Loading(db, locks, plan.order, plan.routes)
     try:
         loading.add(_shown(plan, show))
         if strict and _left_out(plan):
@@ -304,7 +329,8 @@ def _refuse(document: dict[str, Any], plan: Plan, as_json: bool, verb: str) -> i
 
 
 def _left_out(plan: Plan) -> int:
-    return plan.recipients.invalid + plan.recipients.duplicate
+    recipients = plan.recipients
+    return recipients.invalid + recipients.duplicate + recipients.opted_out
 
 
 def _recipients(config: Config, order: dict[str, Any]) -> Recipients:
@@ -320,7 +346,7 @@ def _recipients(config: Config, order: dict[str, Any]) -> Recipients:
     )
 
 
-def _wish(order: dict[str, Any]) -> Wish:
+def _wish(config: Config, order: dict[str, Any]) -> Wish:
     text, text_file = order["text"], order["text_file"]
     if (text is None) == (text_file is None):
         raise click.UsageError("Say what: either --text TEXT or --text-file FILE.")
@@ -348,11 +374,44 @@ def _wish(order: dict[str, Any]) -> Wish:
         label=order["label"],
         key=order["key"],
         expires_s=order["expires"],
+        purpose=order["purpose"],
+        starts_at=None if order["at"] is None else _time(order["at"], config),
+        exercise=order["exercise"],
+        ordered_by=whoami(),
     )
 
 
 # Options that hold what people write; the sender's is --from.
 _WORDS = ("label", "key", "tenant")
+
+
+def _time(text: str, config: Config) -> datetime:
+    """Read a time: ISO 8601, or HH:MM for the next time that the clock shows it.
+
+    Without an offset it is the gateway's local time.
+    """
+    zone = ZoneInfo(config.gateway.timezone)
+    now = datetime.now(zone)
+    try:
+        if re.fullmatch("[0-9]{1,2}:[0-9]{2}", text):
+            clock = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007  # of no day yet
+            naive = datetime.combine(now.date(), clock)
+            if naive.replace(tzinfo=zone) <= now:
+                naive += timedelta(days=1)
+        else:
+            naive = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(
+            f"--at {text} is no time: write 2027-01-31T08:00, or 08:00 for the next time it is."
+        ) from None
+    if naive.tzinfo is not None:
+        return naive
+    moment = naive.replace(tzinfo=zone)
+    if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != naive:
+        raise click.UsageError(
+            f"--at {text} does not exist in {zone.key}: the clock is put forward that night."
+        )
+    return moment
 
 
 def _is_unicode(text: str) -> bool:

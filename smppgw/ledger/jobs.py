@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smppgw.errors import InputError
+from smppgw.ledger import audit
 from smppgw.ledger.database import Locks, transaction
 from smppgw.ledger.keys import LAST_ORDINAL, MESSAGE_BITS, ROUTE_BITS, messages_of, streams_of
 from smppgw.ledger.turn import AT_ONCE, MESSAGE_STATES, RECEIPT_KINDS
@@ -186,9 +187,11 @@ class Loading:
             first = (first_stream << MESSAGE_BITS) + self._ordinals[0] + 1
             self._count(0, len(batch))
             return range(first, first + len(batch))
-        ids = []
+        ids, prefixes = [], tuple(prefix for prefix, _ in self._routes)
         for recipient, _, _ in batch:
-            route = next((r for prefix, r in self._routes if recipient.startswith(prefix)), 0)
+            route = 0
+            if recipient.startswith(prefixes):
+                route = next(r for prefix, r in self._routes if recipient.startswith(prefix))
             self._count(route, 1)
             ids.append((first_stream + route << MESSAGE_BITS) + self._ordinals[route])
         return ids
@@ -234,7 +237,27 @@ class Loading:
                     for route in sorted(self._ordinals)
                 ],
             )
+            self._note(now, content)
         return self.job_id
+
+    def _note(self, now: int, content: str) -> None:
+        """Write to the audit who ordered what."""
+        order = self._order
+        messages, segments = self._db.execute(
+            "SELECT messages, segments FROM job WHERE id = ?", (self.job_id,)
+        ).fetchone()
+        details: dict[str, audit.Detail] = {
+            "class": order.job_class,
+            "tenant": order.tenant,
+            "purpose": order.purpose or order.job_class,
+            "sender": order.sender,
+            "messages": messages,
+            "segments": segments,
+            "content": content,
+            "exercise": order.exercise,
+            "starts_at": order.created_at if order.starts_at is None else order.starts_at,
+        }
+        audit.note(self._db, now, order.ordered_by, "job.submitted", self.job_id, **details)
 
     def discard(self) -> None:
         """Remove what was loaded; the key can be used again."""
@@ -284,7 +307,11 @@ class Job(NamedTuple):
     tenant: str
     sender: str
     label: str | None
+    purpose: str
+    exercise: bool
+    ordered_by: str
     created_at: int
+    starts_at: int
     first_submit_at: int | None
     finished_at: int | None
     segments: int
@@ -299,15 +326,16 @@ class Job(NamedTuple):
 
 
 _JOB_COLUMNS = (
-    "id, state, class, tenant, sender, label, created_at, first_submit_at, finished_at,"
-    " segments, messages, " + ", ".join(MESSAGE_STATES)
+    "id, state, class, tenant, sender, label, purpose, exercise, ordered_by, created_at, starts_at,"
+    " first_submit_at, finished_at, segments, messages, " + ", ".join(MESSAGE_STATES)
 )
 
 
 def _job(row: Sequence[Any]) -> Job:
     known = Job._fields.index("counts")
     counts = dict(zip(MESSAGE_STATES, row[known:], strict=True))
-    return Job._make((*row[:known], counts))
+    job = Job._make((*row[:known], counts))
+    return job._replace(exercise=bool(job.exercise))
 
 
 def find_job(db: sqlite3.Connection, job_id: int) -> Job | None:
@@ -359,9 +387,14 @@ def report_rows(db: sqlite3.Connection, job_id: int) -> Iterator[MessageRow]:
 
 
 def queued_by_class(db: sqlite3.Connection) -> dict[str, tuple[int, int | None]]:
-    """Return, by class, how many messages are queued, and since when the oldest job of them is."""
+    """Return, by class, how many messages are queued, and since when the oldest might leave.
+
+    Those that are scheduled or paused wait for nobody's neglect: they have no age.
+    """
     rows = db.execute(
-        "SELECT class, sum(queued), min(created_at) FROM job INDEXED BY job_waiting"
+        "SELECT class, sum(queued),"
+        " min(iif(state = 'queued' OR state = 'sending', starts_at, NULL))"
+        " FROM job INDEXED BY job_waiting"
         " WHERE queued > 0 AND state <> 'loading' GROUP BY class"
     )
     return {job_class: (queued, oldest) for job_class, queued, oldest in rows}

@@ -25,25 +25,26 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 from smppgw.errors import ContradictionError
 from smppgw.ledger import inbound
+from smppgw.ledger.claim import Claimed, Claiming, Demand
 from smppgw.ledger.database import data_version, transaction
-from smppgw.ledger.inbound import Inbound, Text
+from smppgw.ledger.inbound import Inbound
 from smppgw.ledger.keys import (
     JOB_BITS,
     MESSAGE_BITS,
     ROUTE_BITS,
-    ROUTE_MASK,
     SEGMENT_BITS,
-    SEGMENT_MASK,
     messages_in,
     messages_of,
     segments_of,
     streams_of,
 )
-from smppgw.smpp.receipt import SAME, Receipt, asks_receipt, normal_forms
+from smppgw.shares import Shares
+from smppgw.smpp.receipt import SAME, Receipt, normal_forms
 from smppgw.smpp.status import Verdict
 
 AT_ONCE = 0  # whatever the clock says: it may be set back
@@ -132,82 +133,44 @@ class Arrivals:
         )
 
 
-class Remainder(NamedTuple):
-    """The segments of a message that its link has not sent yet: numbers in order."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of opt-outs.
 
-    message_id: int
-    numbers: tuple[int, ...]
+    Attributes:
+        silences: by class, which opt-outs silence a job: any | purpose | all.
+        optout_errors: by account, the receipts' errors that say that somebody opted out.
+        optout_statuses: by account, the command_status that say so.
+    """
 
-
-class Demand(NamedTuple):
-    """What one link may write now."""
-
-    link: int  # the gateway's own index of it
-    account_id: int
-    slots: int  # segments
-    classes: frozenset[str]
-    receipts: str  # which segments ask for one: every | first | last | none
-    routes: frozenset[int] | None = None  # None is all
-    remainder: Remainder | None = None
+    silences: Mapping[str, str] = field(default_factory=dict)
+    optout_errors: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    optout_statuses: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
-class Claim(NamedTuple):
-    """Segments of one message, committed as submitting: `numbers` are to be written now."""
-
-    job_id: int
-    message_id: int
-    recipient: str  # E.164
-    fields: str | None  # JSON of a personal text's values
-    total: int  # segments of the message
-    attempt: int
-    numbers: tuple[int, ...]
-
-
-class JobText(NamedTuple):
-    """What a link needs to know to write a job's messages."""
-
-    job_id: int
-    job_class: str
-    ready_at: int
-    sender: str
-    text: str
-    rewrite: str
-    flash: int
-    expires_at: int
+_NO_RULES = Rules()
 
 
 @dataclass(slots=True)
-class Turned:
+class Turned(Claimed):
     """What one turn did.
 
     Attributes:
-        claims: by link, what to write now.
-        remainders: by link, what is left of the last message it claimed.
-        jobs: the texts of the jobs claimed from, by id.
         finished: how many messages reached a final state, by (class, state).
-        exhausted: links for which nothing more can be claimed until another process writes or
-            `next_due_at`.
         version: of the database, which changes when another process writes.
         came_back: whether messages wait again that had left.
-        next_due_at: when something that waits may be claimed; None where nothing waits.
         delivery_ms: time from submit to final receipt, one for each segment, by account.
         inbound: deliver_sm that are no receipts, by kind (ledger.inbound.KINDS).
-        texts: the texts from phones that became whole.
-        unmatched: receipts that found no segment, by kind: parked, orphan.
+        optouts: messages whose refusal says that their recipient opted out with the operator, each
+            with the channel: receipt | response.
     """
 
-    claims: dict[int, list[Claim]] = field(default_factory=dict)
-    remainders: dict[int, Remainder] = field(default_factory=dict)
-    jobs: dict[int, JobText] = field(default_factory=dict)
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
-    exhausted: set[int] = field(default_factory=set)
     version: int = 0
     came_back: bool = False
-    next_due_at: int | None = None
     delivery_ms: dict[int, list[int]] = field(default_factory=dict)
-    unmatched: Counter[str] = field(default_factory=Counter)
     inbound: Counter[str] = field(default_factory=Counter)
-    texts: list[Text] = field(default_factory=list)
+    optouts: list[tuple[int, str]] = field(default_factory=list)
 
 
 def turn(
@@ -217,6 +180,8 @@ def turn(
     now: int,
     *,
     housekeeping: bool = False,
+    shares: Shares | None = None,
+    rules: Rules = _NO_RULES,
 ) -> Turned:
     """Record what arrived and claim what may leave, in one transaction.
 
@@ -228,17 +193,19 @@ def turn(
         now: milliseconds since 1970.
         housekeeping: also expire what waited too long, and give up on parked receipts; wanted
             every second or so.
+        shares: what the tenants have had so far; without it they begin anew.
+        rules: of opt-outs.
 
     Raises:
         sqlite3.Error: nothing was recorded and nothing claimed.
         ContradictionError: the ledger contradicts what the gateway knows; nothing was recorded.
     """
-    work = _Turn(db, now, {d.remainder.message_id for d in demands if d.remainder})
+    work = _Turn(db, now, {d.remainder.message_id for d in demands if d.remainder}, rules)
     with transaction(db):
         work.record(arrivals)
         if housekeeping:
             work.keep_house()
-        work.claim(demands)
+        work.claim(demands, shares or Shares())
         work.count()
     work.turned.version = data_version(db)
     return work.turned
@@ -277,14 +244,17 @@ def recover(db: sqlite3.Connection, now: int) -> int:
 class _Turn:
     """One turn at work: its clock, and how the counts of jobs and accounts change by it."""
 
-    def __init__(self, db: sqlite3.Connection, now: int, held: set[int]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, now: int, held: set[int], rules: Rules = _NO_RULES
+    ) -> None:
         self.db = db
         self.now = now
         self.turned = Turned()
+        self._rules = rules
         self._held = held  # messages of which a link still has segments to send
         self._moved: Counter[tuple[int, str, str]] = Counter()  # (job, from, to) → messages
         self._receipt_counts: Counter[tuple[int, str]] = Counter()  # (account, kind)
-        self._rules_of: dict[int, tuple[int, str]] = {}
+        self._limits_of: dict[int, tuple[int, str]] = {}
         self._id_forms: dict[int, str] = {}
 
     # Record
@@ -308,7 +278,6 @@ class _Turn:
     def _note(self, recorded: inbound.Recorded) -> None:
         """Tell what became of texts from phones."""
         self.turned.inbound += recorded.kinds
-        self.turned.texts += recorded.texts
 
     def _answers(self, answered: list[Answered], receipts: list[Received]) -> list[Received]:
         """Record the answers; a receipt that came with its answer is recorded in the same breath.
@@ -343,6 +312,7 @@ class _Turn:
                 state, done_at = FINAL_STATES[receipt.state], now
                 if state != "delivered":
                     error, raw = _error_of(receipt), receipt.raw
+                    self._note_objection(account_id, segment_id, receipt)
                 self._receipt_counts[account_id, "matched"] += 1
                 self.turned.delivery_ms.setdefault(account_id, []).append(waited_ms)
             segments.append((state, smsc_id, status, now, done_at, error, raw, segment_id, attempt))
@@ -394,6 +364,8 @@ class _Turn:
         )
 
     def _reject(self, answer: Answered) -> None:
+        if answer.command_status in self._rules.optout_statuses.get(answer.account_id, ()):
+            self.turned.optouts.append((answer.segment_id >> SEGMENT_BITS, "response"))
         self.db.execute(
             "UPDATE segment SET state = 'rejected', command_status = ?, done_at = ?"
             " WHERE id = ? AND attempt = ?",
@@ -409,7 +381,7 @@ class _Turn:
 
     def _use_attempt(self, message_id: int) -> bool:
         """Count an attempt; False where it was the last."""
-        limit, _ = self._rules(message_id >> JOB_BITS)
+        limit, _ = self._limits(message_id >> JOB_BITS)
         (used,) = self.db.execute(
             "UPDATE message SET attempts = attempts + 1 WHERE id = ? RETURNING attempts - forgiven",
             (message_id,),
@@ -460,7 +432,7 @@ class _Turn:
         elif message_id in self._held:
             return  # its link goes on with it
         elif states["unknown"]:
-            limit, policy = self._rules(message_id >> JOB_BITS)
+            limit, policy = self._limits(message_id >> JOB_BITS)
             if policy == "resend" and attempts - forgiven + 1 < limit:
                 if state != "queued":
                     self._requeue(message_id, state, AT_ONCE, attempts + 1)
@@ -521,11 +493,11 @@ class _Turn:
         if state != "queued":
             self._moved[job_id, state, "queued"] += 1
 
-    def _rules(self, job_id: int) -> tuple[int, str]:
+    def _limits(self, job_id: int) -> tuple[int, str]:
         """Return a job's limit of attempts and its policy for unknown outcomes."""
-        rules = self._rules_of.get(job_id)
+        rules = self._limits_of.get(job_id)
         if rules is None:
-            rules = self._rules_of[job_id] = self.db.execute(
+            rules = self._limits_of[job_id] = self.db.execute(
                 "SELECT attempts, unknown_policy FROM job WHERE id = ?", (job_id,)
             ).fetchone()
         return rules
@@ -563,9 +535,11 @@ class _Turn:
             settled.add(segment_id)
             self.turned.delivery_ms.setdefault(account_id, []).append(now - submitted_at)
             if total > 1 or message_state != "accepted":
-                self._settle(segment_id, final, receipt)
+                self._settle(account_id, segment_id, final, receipt)
                 continue
             error, raw = (None, None) if final == "delivered" else (_error_of(receipt), receipt.raw)
+            if error is not None:
+                self._note_objection(account_id, segment_id, receipt)
             segments.append((final, now, error, raw, segment_id))
             message_id = segment_id >> SEGMENT_BITS
             messages.append((final, error, message_id))
@@ -631,13 +605,20 @@ class _Turn:
         self._id_forms[account_id] = form
         self.db.execute("UPDATE account SET id_form = ? WHERE id = ?", (form, account_id))
 
-    def _settle(self, segment_id: int, final: str, receipt: Receipt) -> None:
+    def _settle(self, account_id: int, segment_id: int, final: str, receipt: Receipt) -> None:
         error = None if final == "delivered" else _error_of(receipt)
+        if error is not None:
+            self._note_objection(account_id, segment_id, receipt)
         self.db.execute(
             "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ? WHERE id = ?",
             (final, self.now, error, None if error is None else receipt.raw, segment_id),
         )
         self._roll_up(segment_id >> SEGMENT_BITS)
+
+    def _note_objection(self, account_id: int, segment_id: int, receipt: Receipt) -> None:
+        """Note a recipient who opted out with the operator, as its receipt says."""
+        if receipt.error in self._rules.optout_errors.get(account_id, ()):
+            self.turned.optouts.append((segment_id >> SEGMENT_BITS, "receipt"))
 
     def _note_receipt(self, segment_id: int, receipt: Receipt) -> None:
         """Keep what an intermediate receipt, or one of an unknown state, says."""
@@ -649,7 +630,6 @@ class _Turn:
     def _park(self, account_id: int, recipient: str, sender: str, receipt: Receipt) -> None:
         if not receipt.message_id:
             self._receipt_counts[account_id, "orphan"] += 1
-            self.turned.unmatched["orphan"] += 1
             return
         self.db.execute(
             "INSERT INTO parked (account_id, smsc_message_id, recipient, sender, state, raw_state,"
@@ -668,7 +648,6 @@ class _Turn:
             ),
         )
         self._receipt_counts[account_id, "parked"] += 1
-        self.turned.unmatched["parked"] += 1
 
     def _unpark(self, answer: Answered) -> None:
         """Settle a segment, now that it has an id, by the receipts that came before."""
@@ -703,7 +682,7 @@ class _Turn:
             self._note_receipt(segment_id, receipt)
         else:
             self.turned.delivery_ms.setdefault(account_id, []).append(took_ms)
-            self._settle(segment_id, final, receipt)
+            self._settle(account_id, segment_id, final, receipt)
 
     def _take_parked(self, parked_id: int, account_id: int) -> None:
         self.db.execute("DELETE FROM parked WHERE id = ?", (parked_id,))
@@ -751,7 +730,7 @@ class _Turn:
             )
             self._receipt_counts[account_id, "matched"] += 1
             self.turned.delivery_ms.setdefault(account_id, []).append(self.now - submitted_at)
-            self._settle(segment_id, final, receipt)
+            self._settle(account_id, segment_id, final, receipt)
             # Its id is known now: what else was told of it need not wait to be nobody's.
             self.db.execute("UPDATE parked SET tried = 0 WHERE recipient = ?", (recipient,))
 
@@ -788,7 +767,6 @@ class _Turn:
         for (account_id,) in orphans:
             self._receipt_counts[account_id, "parked"] -= 1
             self._receipt_counts[account_id, "orphan"] += 1
-            self.turned.unmatched["orphan"] += 1
 
     def _cancel(self) -> None:
         """Go on with jobs whose cancelling was not ended, or to which messages came back."""
@@ -838,224 +816,11 @@ class _Turn:
 
     # Claim
 
-    def claim(self, demands: Sequence[Demand]) -> None:
-        """Give each link the segments that it may write now, alerts first."""
-        open_demands = [demand for demand in map(self._continue, demands) if demand.slots > 0]
-        lane, stream_id = -1, 0
-        while open_demands:
-            streams = self.db.execute(
-                "SELECT stream.lane, stream.id, cursor, class, max(ready_at, created_at), sender,"
-                " text, rewrite, flash, expires_at FROM stream JOIN job ON job.id = stream.id >> 6"
-                " WHERE ready_at IS NOT NULL AND ready_at <= ?1"
-                " AND (stream.lane, stream.id) > (?2, ?3)"
-                " AND (state = 'queued' OR state = 'sending') AND expires_at > ?1"
-                " ORDER BY stream.lane, stream.id LIMIT ?4",
-                (self.now, lane, stream_id, _STREAMS_AT_ONCE),
-            ).fetchall()
-            for _, stream_id, cursor, *text in streams:
-                job_id, route = stream_id >> ROUTE_BITS, stream_id & ROUTE_MASK
-                takers = [
-                    demand
-                    for demand in open_demands
-                    if text[0] in demand.classes
-                    and (demand.routes is None or route in demand.routes)
-                ]
-                if not takers:
-                    continue
-                self.turned.jobs[job_id] = JobText(job_id, *text)
-                left = {demand.link: demand for demand in self._take(stream_id, cursor, takers)}
-                open_demands = [
-                    demand
-                    for demand in (left.get(d.link, d) for d in open_demands)
-                    if demand.slots > 0
-                ]
-            if len(streams) < _STREAMS_AT_ONCE:
-                break
-            lane, stream_id = streams[-1][:2]
-        claimed = {d.account_id for d in demands if d.link in self.turned.claims}
-        self.db.executemany(
-            "UPDATE account SET claimed_at = ? WHERE id = ?",
-            [(self.now, account_id) for account_id in sorted(claimed)],
+    def claim(self, demands: Sequence[Demand], shares: Shares) -> None:
+        """Give each link the segments that it may write now."""
+        Claiming(self.db, self.now, self.turned, self._moved, shares, self._rules.silences).claim(
+            demands
         )
-        self.turned.exhausted = {demand.link for demand in open_demands}
-        if open_demands:
-            (self.turned.next_due_at,) = self.db.execute(
-                "SELECT min(ready_at) FROM stream JOIN job ON job.id = stream.id >> 6"
-                " WHERE ready_at IS NOT NULL AND ready_at > ?"
-                " AND (state = 'queued' OR state = 'sending')",
-                (self.now,),
-            ).fetchone()
-
-    def _continue(self, demand: Demand) -> Demand:
-        """Go on with the message whose first segments the link has sent (no interleaving, I8)."""
-        if demand.remainder is None:
-            return demand
-        message_id, numbers = demand.remainder
-        row = self.db.execute(
-            "SELECT recipient, fields, segments, attempts FROM message"
-            " WHERE id = ? AND state = 'submitting' AND NOT EXISTS (SELECT 1 FROM segment"
-            " WHERE segment.id > ? AND segment.id < ? AND segment.state = 'rejected')",
-            (message_id, *segments_of(message_id)),
-        ).fetchone()
-        if row is None:  # a segment was refused meanwhile: the others would be wasted money
-            return demand._replace(slots=0)
-        recipient, fields, total, attempts = row
-        now_numbers, later = numbers[: demand.slots], numbers[demand.slots :]
-        job_id = message_id >> JOB_BITS
-        if now_numbers:
-            self._insert_segments(
-                demand,
-                Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers),
-            )
-            if job_id not in self.turned.jobs:
-                self.turned.jobs[job_id] = self._job_text(job_id)
-        if later:
-            self.turned.remainders[demand.link] = Remainder(message_id, later)
-        return demand._replace(slots=demand.slots - len(now_numbers))
-
-    def _job_text(self, job_id: int) -> JobText:
-        row = self.db.execute(
-            "SELECT class, created_at, sender, text, rewrite, flash, expires_at"
-            " FROM job WHERE id = ?",
-            (job_id,),
-        ).fetchone()
-        return JobText(job_id, *row)
-
-    def _take(self, stream_id: int, cursor: int, takers: list[Demand]) -> list[Demand]:
-        """Claim from one stream for the links that may take it; returns what they still want."""
-        drained = False
-        left = []
-        for demand in takers:
-            demand = self._take_requeued(stream_id, demand)
-            while demand.slots > 0 and not drained:
-                demand, cursor, drained = self._take_fresh(stream_id, cursor, demand)
-            left.append(demand)
-        self.db.execute(
-            "UPDATE stream SET cursor = ?1, ready_at = iif(?2, (SELECT min(due_at) FROM message"
-            " WHERE message.id >> 26 = ?3 AND due_at IS NOT NULL), ready_at) WHERE id = ?3",
-            (cursor, drained, stream_id),
-        )
-        self.db.execute(
-            "UPDATE job SET state = 'sending', first_submit_at = coalesce(first_submit_at, ?)"
-            " WHERE id = ?",
-            (self.now, stream_id >> ROUTE_BITS),
-        )
-        return left
-
-    def _take_fresh(self, stream_id: int, cursor: int, demand: Demand) -> tuple[Demand, int, bool]:
-        """Claim messages that never left, in order.
-
-        Returns:
-            What the link still wants, the last message claimed, and whether none is left.
-        """
-        job_id = stream_id >> ROUTE_BITS
-        _, last = messages_in(stream_id)
-        rows = self.db.execute(
-            "SELECT id, recipient, fields, segments, attempts FROM message"
-            " WHERE id > ? AND id < ? AND state = 'queued' ORDER BY id LIMIT ?",
-            (cursor, last, demand.slots),
-        ).fetchall()
-        if not rows:
-            return demand, cursor, True
-        singles = len(rows)
-        for position, row in enumerate(rows):
-            if row[3] != 1:
-                singles = position
-                break
-        if singles:
-            self._claim_singles(job_id, rows[:singles], demand)
-            drained = len(rows) < demand.slots and singles == len(rows)
-            return demand._replace(slots=demand.slots - singles), rows[singles - 1][0], drained
-        message_id = rows[0][0]
-        return self._claim_one(job_id, rows[0], demand, range(1, rows[0][3] + 1)), message_id, False
-
-    def _claim_singles(
-        self, job_id: int, rows: list[tuple[int, str, str | None, int, int]], demand: Demand
-    ) -> None:
-        """Claim a run of messages of one segment, in two statements."""
-        first, last = rows[0][0], rows[-1][0]
-        moved = self.db.execute(
-            "UPDATE message SET state = 'submitting' WHERE id BETWEEN ? AND ? AND state = 'queued'",
-            (first, last),
-        ).rowcount
-        if moved != len(rows):
-            raise ContradictionError(
-                f"job {job_id}: {len(rows)} messages to claim, {moved} claimed."
-            )
-        self.db.execute(
-            "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
-            " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
-            " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
-            (demand.account_id, demand.receipts != "none", self.now, first, last),
-        )
-        self._moved[job_id, "queued", "submitting"] += len(rows)
-        self.turned.claims.setdefault(demand.link, []).extend(
-            [
-                Claim(job_id, message_id, recipient, fields, 1, attempts, _ONE)
-                for message_id, recipient, fields, _, attempts in rows
-            ]
-        )
-
-    def _take_requeued(self, stream_id: int, demand: Demand) -> Demand:
-        """Claim messages that came back and are due: they are the front of the stream."""
-        rows = self.db.execute(
-            "SELECT id, recipient, fields, segments, attempts FROM message"
-            " WHERE id >> 26 = ? AND due_at IS NOT NULL AND due_at <= ?"
-            " ORDER BY due_at, id LIMIT ?",
-            (stream_id, self.now, demand.slots),
-        ).fetchall()
-        for row in rows:
-            if demand.slots <= 0:
-                break
-            there = {
-                segment_id & SEGMENT_MASK
-                for (segment_id,) in self.db.execute(
-                    "SELECT id FROM segment WHERE id > ? AND id < ? AND state <> 'unknown'",
-                    segments_of(row[0]),
-                )
-            }
-            missing = [number for number in range(1, row[3] + 1) if number not in there]
-            demand = self._claim_one(stream_id >> ROUTE_BITS, row, demand, missing)
-        return demand
-
-    def _claim_one(
-        self,
-        job_id: int,
-        row: tuple[int, str, str | None, int, int],
-        demand: Demand,
-        numbers: Sequence[int],
-    ) -> Demand:
-        """Claim one message: as many of its segments as there are slots, the rest later."""
-        message_id, recipient, fields, total, attempts = row
-        now_numbers, later = tuple(numbers[: demand.slots]), tuple(numbers[demand.slots :])
-        self.db.execute(
-            "UPDATE message SET state = 'submitting', due_at = NULL WHERE id = ?", (message_id,)
-        )
-        self._moved[job_id, "queued", "submitting"] += 1
-        self._insert_segments(
-            demand, Claim(job_id, message_id, recipient, fields, total, attempts, now_numbers)
-        )
-        if later:
-            self.turned.remainders[demand.link] = Remainder(message_id, later)
-        return demand._replace(slots=demand.slots - len(now_numbers))
-
-    def _insert_segments(self, demand: Demand, claim: Claim) -> None:
-        self.db.executemany(
-            "INSERT OR REPLACE INTO segment"
-            " (id, state, account_id, attempt, asks_receipt, submitted_at)"
-            " VALUES (?, 'submitting', ?, ?, ?, ?)",
-            [
-                (
-                    claim.message_id << SEGMENT_BITS | number,
-                    demand.account_id,
-                    claim.attempt,
-                    asks_receipt(demand.receipts, number=number, total=claim.total),
-                    self.now,
-                )
-                for number in claim.numbers
-            ],
-        )
-        self.turned.claims.setdefault(demand.link, []).append(claim)
 
     # Count
 
@@ -1068,8 +833,8 @@ class _Turn:
             change[after] += messages
         classes = {}
         for job_id, change in changes.items():
-            classes[job_id] = add_to_counts(self.db, job_id, change)
-            end_job(self.db, job_id, self.now)
+            begun_at = self.now if job_id in self.turned.begun else None
+            classes[job_id] = add_to_counts(self.db, job_id, change, self.now, begun_at)
         for (job_id, _, after), messages in self._moved.items():
             if after in ENDINGS:
                 self.turned.finished[classes[job_id], after] += messages
@@ -1099,18 +864,43 @@ ENDINGS = frozenset(MESSAGE_STATES) - {"queued", "submitting", "accepted"}
 RECEIPT_KINDS = ("received", "matched", "parked", "orphan", "duplicate")
 
 
-def add_to_counts(db: sqlite3.Connection, job_id: int, change: Mapping[str, int]) -> str:
-    """Change how many messages of a job are in which state; returns the job's class.
+def add_to_counts(
+    db: sqlite3.Connection,
+    job_id: int,
+    change: Mapping[str, int],
+    now: int,
+    begun_at: int | None = None,
+) -> str:
+    """Change how many messages of a job are in which state, and end it if nothing is left to send.
 
     Args:
         db: the ledger, in the transaction that moves the messages.
         job_id: the job.
         change: by state, what is added; the sum is 0.
+        now: milliseconds since 1970.
+        begun_at: when its first message is claimed, if that is now.
+
+    Returns:
+        The job's class.
     """
-    row = db.execute(
-        _ADD_TO_COUNTS, (*(change.get(state, 0) for state in MESSAGE_STATES), job_id)
+    changed = tuple(state for state in MESSAGE_STATES if change.get(state))
+    begun = () if begun_at is None else (begun_at,)
+    job_class, unsent = db.execute(
+        _adding(changed, begins=bool(begun)),
+        (*(change[state] for state in changed), *begun, job_id),
     ).fetchone()
-    return str(row[0])
+    if unsent == 0:
+        end_job(db, job_id, now)
+    return str(job_class)
+
+
+@cache
+def _adding(changed: tuple[str, ...], *, begins: bool) -> str:
+    """Return the statement that changes these counts alone, and so no index of others."""
+    sets = [f"{state} = {state} + ?" for state in changed] or ["queued = queued"]
+    if begins:
+        sets += ["state = 'sending'", "first_submit_at = coalesce(first_submit_at, ?)"]
+    return f"UPDATE job SET {', '.join(sets)} WHERE id = ? RETURNING class, queued + submitting"
 
 
 def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
@@ -1135,13 +925,9 @@ def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:
     )
 
 
-_ADD_TO_COUNTS = "UPDATE job SET {} WHERE id = ? RETURNING class".format(
-    ", ".join(f"{state} = {state} + ?" for state in MESSAGE_STATES)
-)
 _ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(
     ", ".join(f"receipts_{kind} = receipts_{kind} + ?" for kind in RECEIPT_KINDS)
 )
-_ONE = (1,)
 
 
 _PARKED = "smsc_message_id, state, raw_state, error, receipt, notification"

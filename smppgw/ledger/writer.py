@@ -17,7 +17,73 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Writer(aiosqlite.Connection):
+class _Ledger(aiosqlite.Connection):
+    """A connection to the ledger, in a thread of its own."""
+
+    path: Path
+
+    def _end(self) -> None:
+        if self._thread.is_alive():  # at its last step, which must not outlive the event loop
+            self._thread.join()
+
+    async def __aexit__(self, *exception: object) -> None:
+        try:
+            await self.close()
+        finally:
+            self._end()
+
+    async def call(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a function of this package in the thread, on its connection.
+
+        The function ends even when the caller is cancelled: a transaction is never cut in two.
+
+        Raises:
+            DatabaseError: SQLite could not do it; the function's transaction was rolled back.
+        """
+        with explained(self.path):
+            result: T = await self._execute(  # type: ignore[no-untyped-call]  # of aiosqlite
+                function, self._conn, *args, **kwargs
+            )
+            return result
+
+
+class Reader(_Ledger):
+    """A second way to the ledger that can only read: what takes long holds no turn.
+
+    Use `async with Reader(path)`, once the file is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Prepare; nothing is opened before `async with`."""
+        super().__init__(lambda: _open_to_read(path), iter_chunk_size=64)
+        self.path = path
+
+    async def __aenter__(self) -> "Reader":
+        """Open it.
+
+        Raises:
+            DatabaseError: it cannot be opened.
+        """
+        try:
+            await self
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    db = open_database(path, gateway=True)
+    db.execute("PRAGMA query_only = ON")
+    return db
+
+
+class Writer(_Ledger):
     """The ledger in a thread of its own, as the gateway of this database.
 
     Use `async with Writer(path)`; the thread ends with it.
@@ -49,35 +115,9 @@ class Writer(aiosqlite.Connection):
             raise
         return self
 
-    async def __aexit__(self, *exception: object) -> None:
-        try:
-            await self.close()
-        finally:
-            self._end()
-
     def _end(self) -> None:
-        if self._thread.is_alive():  # at its last step, which must not outlive the event loop
-            self._thread.join()
+        super()._end()
         self.locks.close()
-
-    async def call(
-        self,
-        function: Callable[Concatenate[sqlite3.Connection, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Run a function of this package in the writer's thread, on its connection.
-
-        The function ends even when the caller is cancelled: a transaction is never cut in two.
-
-        Raises:
-            DatabaseError: SQLite could not do it; the function's transaction was rolled back.
-        """
-        with explained(self.path):
-            result: T = await self._execute(  # type: ignore[no-untyped-call]  # of aiosqlite
-                function, self._conn, *args, **kwargs
-            )
-            return result
 
     async def version(self) -> int:
         """Return a number that changes when another process has written."""

@@ -332,6 +332,7 @@ class Session:
         if self.state is not State.BOUND:
             return b""
         self._move(Trigger.UNBIND)
+        self._control.clear()  # an enquire_link is of no interest any more
         return self._ask("unbind", now)
 
     def lose(self) -> list[Request]:
@@ -455,7 +456,7 @@ class Session:
             case "enquire_link":
                 return pdu.encode("enquire_link_resp", other.sequence)
             case "enquire_link_resp":
-                self._control.pop(other.sequence, None)
+                self._note_alive(other.sequence)
             case "data_sm":
                 return self._take_data(octets, other.sequence, received)
             case "unbind":
@@ -510,9 +511,20 @@ class Session:
         elif nack.sequence in self._overdue:
             request = self._overdue.pop(nack.sequence)
             received.late.append(Answer(request, status, ""))
-        elif self._control.pop(nack.sequence, None) is not None and self.state is State.BINDING:
+        elif self.state is not State.BINDING:
+            self._note_alive(nack.sequence)
+        elif self._control.pop(nack.sequence, None) is not None:
             self._take_bind_answer(status, received)
         return b""
+
+    def _note_alive(self, sequence: int) -> None:
+        """End the wait for an enquire_link_resp; a bind and an unbind keep theirs whatever comes.
+
+        smpp34 1.5.0 answers the deliver_sm_resp of a receiver with a generic_nack, whose sequence
+        number is the SMSC's and may be that of our unbind too.
+        """
+        if self.state not in (State.BINDING, State.UNBINDING):
+            self._control.pop(sequence, None)
 
     def _take_bind_answer(self, status: int, received: Received) -> None:
         received.bind_status = status

@@ -1,11 +1,15 @@
 """The gateway against an SMSC that nobody here wrote: the server of PyPI's smpp34.
 
 It answers binds without looking at the password, so a wrong one is tried on our own simulator.
+
+It takes the deliver_sm_resp of a receiver for a command that it does not know: it answers
+generic_nack, to its own client too, and its deliver_sm waits for ever. So it cannot tell whether a
+receiver has answered; of a transceiver it can.
 """
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,14 +28,17 @@ RECEIPT = 0x04
 class Server:
     """The server, its sessions, and all that it was sent."""
 
-    def __init__(self, port: int, *, receipts: bool) -> None:
+    def __init__(self, port: int, *, receipts: bool, sessions: int = 1) -> None:
         self._server = smpp34.Server("127.0.0.1", port, system_id="SMPP34")
         self._receipts = receipts
+        self._sessions = sessions
         self._owed: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self.binds: list[smpp34.Esme] = []
         self.unbound = 0
         self.submits: list[smpp34.SubmitSmEvent] = []
+        self.told: Counter[str] = Counter()  # receipts, by session
+        self.acknowledged = 0
 
     async def serve(self) -> None:
         """Answer everything until cancelled."""
@@ -67,7 +74,12 @@ class Server:
             f"id:{smsc_message_id} sub:001 dlvrd:001 submit date:2501010900 "
             "done date:2501010901 stat:DELIVRD err:000 text:"
         )
-        receiver = next(esme for esme in reversed(self.binds) if esme.can_receive)
+        newest = self.binds[-self._sessions :]
+        receiver = min(
+            (esme for esme in newest if esme.can_receive),
+            key=lambda esme: self.told[esme.session_id],
+        )
+        self.told[receiver.session_id] += 1
         answer = await receiver.deliver_sm(
             event.source_addr,
             text.encode(),
@@ -76,7 +88,7 @@ class Server:
             source_addr_npi=1,
             esm_class=RECEIPT,
         )
-        assert answer.is_success
+        self.acknowledged += answer.is_success
 
     async def wait(self, condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
         """Wait for what the next events bring."""
@@ -86,18 +98,21 @@ class Server:
 
 def against_server(
     site: Site, scenario: Callable[[Server], Awaitable[None]], *, receipts: bool = True,
-    **settings: Any,
+    mode: str = "transceiver", binds: int = 1, **settings: Any,
 ) -> None:  # fmt: skip
-    """Play a scenario with the server and a gateway that binds to it."""
+    """Play a scenario with the server and a gateway that has bound to it."""
 
     async def play() -> None:
         port = free_port()
-        site.configure(port=port, **settings)
-        server = Server(port, receipts=receipts)
+        path = site.configure(port=port, **settings)
+        kinds = f'[[smsc]]\nmode = "{mode}"\nbinds = {binds}\n'
+        path.write_text(path.read_text("utf-8").replace("[[smsc]]\n", kinds), "utf-8")
+        sessions = binds * len(mode.split("+"))
+        server = Server(port, receipts=receipts, sessions=sessions)
         serving = asyncio.create_task(server.serve(), name="smpp34")
         try:
             await asyncio.to_thread(site.gateway)
-            await server.wait(lambda: len(server.binds) >= 1)
+            await server.wait(lambda: len(server.binds) >= sessions)
             await scenario(server)
         finally:
             await asyncio.to_thread(site.stop)
@@ -124,8 +139,51 @@ def test_a_list_is_submitted_and_its_receipts_are_matched(site: Site) -> None:
             assert submit.short_message == b"Coupure d'eau jeudi."
         receipts = (await asyncio.to_thread(site.read, "status"))["receipts"]
         assert receipts["received"] == receipts["matched"] == 200
+        assert server.acknowledged == 200
 
     against_server(site, scenario)
+
+
+@pytest.mark.parametrize("binds", [1, 2])
+def test_a_transmitter_submits_and_the_receiver_beside_it_is_told(site: Site, binds: int) -> None:
+    async def scenario(server: Server) -> None:
+        receivers = {esme.session_id for esme in server.binds if esme.can_receive}
+        transmitters = {esme.session_id for esme in server.binds} - receivers
+        assert (len(transmitters), len(receivers)) == (binds, binds)
+        listed = site.write_csv(100)
+        job = (await asyncio.to_thread(site.submit, "--recipients", listed))["job"]
+        done = await asyncio.to_thread(site.watch, job)
+        assert shown(done["counts"]) == {"delivered": 100}
+        assert Counter(f"+{s.destination_addr}" for s in server.submits) == dict.fromkeys(
+            recipients(100), 1
+        )
+        assert {submit.session_id for submit in server.submits} == transmitters
+        assert server.told.keys() == receivers
+        receipts = (await asyncio.to_thread(site.read, "status"))["receipts"]
+        assert receipts["received"] == receipts["matched"] == 100
+        await asyncio.to_thread(site.stop)
+        await server.wait(lambda: server.unbound == 2 * binds)
+        assert len(server.binds) == 2 * binds  # no generic_nack made a bind come again
+
+    against_server(site, scenario, mode="transmitter+receiver", binds=binds)
+
+
+def test_several_transceivers_share_a_list_and_its_receipts(site: Site) -> None:
+    async def scenario(server: Server) -> None:
+        sessions = {esme.session_id for esme in server.binds}
+        assert len(sessions) == 3
+        listed = site.write_csv(150)
+        job = (await asyncio.to_thread(site.submit, "--recipients", listed))["job"]
+        done = await asyncio.to_thread(site.watch, job)
+        assert shown(done["counts"]) == {"delivered": 150}
+        assert Counter(f"+{s.destination_addr}" for s in server.submits) == dict.fromkeys(
+            recipients(150), 1
+        )
+        assert {submit.session_id for submit in server.submits} == sessions
+        assert server.told == dict.fromkeys(sessions, 50)
+        await server.wait(lambda: server.acknowledged == 150)
+
+    against_server(site, scenario, binds=3)
 
 
 @pytest.mark.parametrize(

@@ -210,14 +210,14 @@ def test_meanwhile_the_gateway_says_that_no_alert_could_leave(
             config, job = begin(tmp_path, smsc)
             async with running(config) as trial:
                 await trial.until(lambda: trial.counts(job).get("delivered", 0) >= BEGUN)
-                assert trial.gateway._unready() is None
+                assert trial.gateway.unready() is None
                 async with failing[0](disks[0]):
                     await fail_for_a_while(trial, disks[0])
-                    why = trial.gateway._unready()
+                    why = trial.gateway.unready()
                     assert why is not None
                     assert failing[1] in why
                 await trial.until_counts(job, {"delivered": MESSAGES})
-                assert trial.gateway._unready() is None
+                assert trial.gateway.unready() is None
 
     asyncio.run(run())
 

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from smppgw.ledger.claim import Claim, Demand, Remainder
 from smppgw.ledger.database import Locks, open_database
 from smppgw.ledger.jobs import Addressee, Job, Loading, Order, account_ids, find_job
 from smppgw.ledger.turn import (
     MESSAGE_STATES,
     Answered,
     Arrivals,
-    Claim,
-    Demand,
     Lost,
     Received,
-    Remainder,
     Turned,
     turn,
 )

@@ -468,8 +468,9 @@ def made_now(path: Path) -> None:
     with closing(open_database(path, create=True)) as db:
         db.execute(
             "INSERT INTO job (state, class, tenant, sender, text, rewrite, flash, attempts,"
-            " unknown_policy, created_at, expires_at)"
-            " VALUES ('queued', 'alert', 't', 's', 'x', 'keep', 0, 1, 'hold', 0, 0)"
+            " unknown_policy, purpose, exercise, ordered_by, created_at, starts_at, expires_at)"
+            " VALUES ('queued', 'alert', 't', 's', 'x', 'keep', 0, 1, 'hold', 'alert', 0, '', 0, 0,"
+            " 0)"
         )
 
 
@@ -511,3 +512,47 @@ def test_a_change_that_fails_half_way_leaves_the_database_as_it_was(
     with closing(open_database(path)) as db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(job)")]
     assert "note" not in columns
+
+
+def columns_and_indexes(db: sqlite3.Connection) -> dict[str, object]:
+    """Describe every table by its columns, whatever their order, and every index."""
+    tables = [
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+    ]
+    described: dict[str, object] = {
+        name: {row[1:4] + row[5:6] for row in db.execute(f"PRAGMA table_xinfo({name})")}
+        for name in tables
+    }
+    described["indexes"] = {
+        (name, " ".join(sql.split()))
+        for name, sql in db.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")
+        if sql
+    }
+    return described
+
+
+def test_a_database_of_version_1_becomes_what_a_new_one_is_and_keeps_its_jobs(
+    path: Path, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(Path(__file__).with_name("schema_1.sql").read_text("utf-8"))
+        db.execute(f"PRAGMA application_id = {database._APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+        db.execute(
+            "INSERT INTO job (state, class, tenant, sender, text, rewrite, flash, attempts,"
+            " unknown_policy, created_at, expires_at)"
+            " VALUES ('queued', 'alert', 't', 's', 'x', 'keep', 0, 1, 'hold', 7, 9)"
+        )
+        db.execute("INSERT INTO stream (id, lane, cursor, ready_at) VALUES (1 << 6, 0, 1 << 32, 0)")
+        db.commit()
+    new = tmp_path / "new.db"
+    make(new)
+    with closing(open_database(path)) as db, closing(open_database(new)) as other:
+        assert columns_and_indexes(db) == columns_and_indexes(other)
+        assert db.execute("SELECT purpose, starts_at, exercise, tenant FROM job").fetchall() == [
+            ("alert", 7, 0, "t")
+        ]
+        assert db.execute("SELECT tenant FROM stream").fetchall() == [("t",)]

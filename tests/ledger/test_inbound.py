@@ -81,7 +81,25 @@ def test_a_text_of_one_part_is_kept_decoded_and_as_it_came(ledger: Ledger) -> No
     assert (text.octets, text.data_coding) == (came.short_message, 8)
     assert (text.parts, text.complete, text.received_at) == (1, True, ledger.now)
     assert ledger.db.execute("SELECT * FROM inbound").fetchall() == [text]
+    assert text.asks is None
     assert recorded.kinds == Counter(text=1)
+
+
+@pytest.mark.parametrize(
+    ("written", "asks"), [(b"STOP", "stop"), (b"Stop tout svp", "stop-all"), (b"Non-stop ?", None)]
+)
+def test_what_a_text_asks_for_stands_beside_it(
+    ledger: Ledger, written: bytes, asks: str | None
+) -> None:
+    (text,) = take(ledger, text_of(ledger.account, written)).texts
+    assert text.asks == asks
+    assert ledger.db.execute("SELECT asks FROM inbound").fetchall() == [(asks,)]
+
+
+def test_a_long_text_asks_only_once_it_is_whole(ledger: Ledger) -> None:
+    assert take(ledger, part_of(ledger.account, 1, b"ST", total=2)).texts == []
+    (text,) = take(ledger, part_of(ledger.account, 2, b"OP", total=2)).texts
+    assert (text.text, text.asks) == ("STOP", "stop")
 
 
 def test_texts_are_kept_in_the_order_in_which_they_came(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smppgw.errors import InputError
-from smppgw.ledger import jobs
+from smppgw.ledger import audit, jobs
 from smppgw.ledger.database import Locks
 from smppgw.ledger.jobs import (
     LAST_JOB,
@@ -548,3 +548,39 @@ def test_the_size_of_the_database_is_that_of_its_file(ledger: Ledger) -> None:
     ledger.load(2000)
     ledger.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert jobs.database_octets(ledger.db) == ledger.path.stat().st_size
+
+
+# The audit
+
+
+def test_who_ordered_what_is_in_the_audit_from_the_moment_the_job_is(ledger: Ledger) -> None:
+    order = replace(KEYED, exercise=True, purpose="fetes", ordered_by="garde", starts_at=START + 9)
+    loading = begin(ledger, order)
+    loading.add(numbers(3))
+    assert audit.entries(ledger.db) == []
+    job_id = loading.finish(ledger.now + 1)
+    (entry,) = audit.entries(ledger.db)
+    (content,) = ledger.db.execute("SELECT content FROM job").fetchone()
+    assert entry[1:5] == (ledger.now + 1, "garde", "job.submitted", job_id)
+    assert entry.details == {
+        "class": "service",
+        "tenant": "saint-martin",
+        "purpose": "fetes",
+        "sender": "STMARTIN",
+        "messages": 3,
+        "segments": 3,
+        "content": content,
+        "exercise": True,
+        "starts_at": START + 9,
+    }
+    assert load(ledger, order, numbers(3)) == job_id  # the key finds the job that is there
+    assert len(audit.entries(ledger.db)) == 1
+
+
+def test_an_order_of_which_nothing_was_said_is_of_its_class_and_of_now(ledger: Ledger) -> None:
+    job = ledger.job(load(ledger, ORDER, numbers(1)))
+    assert (job.purpose, job.exercise, job.ordered_by) == ("service", False, "")
+    assert job.starts_at == job.created_at
+    (entry,) = audit.entries(ledger.db)
+    assert entry.details["purpose"] == "service"
+    assert entry.details["starts_at"] == START

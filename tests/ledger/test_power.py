@@ -88,11 +88,11 @@ def work(ledger: Ledger, witness: Witness, chance: random.Random) -> None:
         ledger.turn(Arrivals(receipts=told))
         witness.promise()
         if ledger.counts(job).get("queued"):
-            pause(ledger.db, job)
+            pause(ledger.db, job, ledger.now, "garde")
             if chance.random() < 0.5:
-                resume(ledger.db, job)
+                resume(ledger.db, job, ledger.now, "garde")
             else:
-                cancel(ledger.db, job, ledger.now)
+                cancel(ledger.db, job, ledger.now, "garde")
     ledger.db.set_trace_callback(None)
     witness.copy()
 

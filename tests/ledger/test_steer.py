@@ -1,11 +1,16 @@
 """Jobs steered: each motion takes effect between two turns."""
 
+import sqlite3
+
 import pytest
 
 from smppgw.errors import InputError
+from smppgw.ledger import audit
 from smppgw.ledger.steer import RETRIED, RETRIED_AT_ONCE, cancel, pause, resume, retry
 from smppgw.ledger.turn import CANCELLED_AT_ONCE, Arrivals
 from tests.ledger.conftest import Ledger
+
+WHO = "garde"
 
 
 def test_a_paused_job_is_not_claimed_and_a_resumed_one_goes_on_where_it_stopped(
@@ -13,31 +18,42 @@ def test_a_paused_job_is_not_claimed_and_a_resumed_one_goes_on_where_it_stopped(
 ) -> None:
     job = ledger.load(5)
     first = ledger.claim(2)
-    assert pause(ledger.db, job).state == "paused"
+    assert pause(ledger.db, job, ledger.now, WHO).state == "paused"
     assert ledger.claim(5) == []
     ledger.turn(Arrivals(answered=[ledger.answer(c, str(n)) for n, c in enumerate(first)]))
     assert ledger.counts(job) == {"queued": 3, "accepted": 2}
-    assert resume(ledger.db, job).state == "sending"
+    assert resume(ledger.db, job, ledger.now, WHO).state == "sending"
     assert len(ledger.claim(5)) == 3
 
 
 def test_a_job_that_was_paused_before_it_began_is_queued_again(ledger: Ledger) -> None:
     job = ledger.load(1)
-    pause(ledger.db, job)
-    assert resume(ledger.db, job).state == "queued"
+    pause(ledger.db, job, ledger.now, WHO)
+    assert resume(ledger.db, job, ledger.now, WHO).state == "queued"
+
+
+def test_a_job_that_was_paused_before_its_time_waits_for_it_again(ledger: Ledger) -> None:
+    job = ledger.load(1)
+    ledger.db.execute(
+        "UPDATE job SET state = 'scheduled', starts_at = ? WHERE id = ?", (ledger.now + 1, job)
+    )
+    pause(ledger.db, job, ledger.now, WHO)
+    assert resume(ledger.db, job, ledger.now, WHO).state == "scheduled"
+    pause(ledger.db, job, ledger.now, WHO)
+    assert resume(ledger.db, job, ledger.now + 1, WHO).state == "queued"
 
 
 def test_a_paused_job_of_which_nothing_waits_ends_with_its_last_answer(ledger: Ledger) -> None:
     job = ledger.load(1)
     (claim,) = ledger.claim(1)
-    pause(ledger.db, job)
+    pause(ledger.db, job, ledger.now, WHO)
     ledger.turn(Arrivals(answered=[ledger.answer(claim)]))
     assert ledger.job(job).state == "done"
 
 
 def test_the_validity_of_a_paused_job_runs_on(ledger: Ledger) -> None:
     job = ledger.load(2, expires_at=ledger.now + 1000)
-    pause(ledger.db, job)
+    pause(ledger.db, job, ledger.now, WHO)
     ledger.now += 1000
     ledger.turn(housekeeping=True)
     assert ledger.counts(job) == {"expired": 2}
@@ -49,7 +65,7 @@ def test_a_cancelled_job_sends_nothing_more_and_what_has_left_still_counts(
 ) -> None:
     job = ledger.load(CANCELLED_AT_ONCE + 5)
     (claim,) = ledger.claim(1)
-    cancelled = cancel(ledger.db, job, ledger.now)
+    cancelled = cancel(ledger.db, job, ledger.now, WHO)
     assert cancelled.state == "cancelled"
     assert ledger.counts(job) == {"cancelled": CANCELLED_AT_ONCE + 4, "submitting": 1}
     assert cancelled.finished_at is None
@@ -66,7 +82,7 @@ def test_a_message_that_comes_back_to_a_cancelled_job_is_cancelled_by_the_gatewa
 ) -> None:
     job = ledger.load(1)
     (claim,) = ledger.claim(1)
-    cancel(ledger.db, job, ledger.now)
+    cancel(ledger.db, job, ledger.now, WHO)
     ledger.turn(Arrivals(answered=[ledger.answer(claim, status=0x58)]))
     assert ledger.claim(1) == []
     ledger.turn(housekeeping=True)
@@ -108,9 +124,9 @@ def test_messages_are_sent_again_when_somebody_asks_for_it(ledger: Ledger, state
     assert ledger.counts(job) == {state: RETRIED_AT_ONCE + 1}
     assert ledger.job(job).state == "done"
     others = set(RETRIED) - {state}
-    assert retry(ledger.db, job, others, ledger.now) == 0
+    assert retry(ledger.db, job, others, ledger.now, WHO) == 0
     assert ledger.job(job).state == "done"
-    assert retry(ledger.db, job, {state}, ledger.now) == RETRIED_AT_ONCE + 1
+    assert retry(ledger.db, job, {state}, ledger.now, WHO) == RETRIED_AT_ONCE + 1
     assert ledger.job(job).state == "sending"
     claims = ledger.claim(1000)
     assert len(claims) == RETRIED_AT_ONCE + 1
@@ -124,7 +140,7 @@ def test_a_late_answer_to_what_was_sent_before_changes_nothing_after_a_retry(
     job = ledger.load(1)
     (first,) = ledger.claim(1)
     ledger.turn(Arrivals(lost=[ledger.lost(first)]))
-    retry(ledger.db, job, {"unknown"}, ledger.now)
+    retry(ledger.db, job, {"unknown"}, ledger.now, WHO)
     (again,) = ledger.claim(1)
     ledger.turn(Arrivals(late=[ledger.answer(first, "1")]))
     assert ledger.counts(job) == {"submitting": 1}
@@ -139,7 +155,7 @@ def test_a_retried_message_has_all_its_attempts_again(ledger: Ledger) -> None:
         ledger.turn(Arrivals(answered=[ledger.answer(claim, status=0x08)]))
         ledger.now += 10**6
     assert ledger.counts(job) == {"rejected": 1}
-    retry(ledger.db, job, {"rejected"}, ledger.now)
+    retry(ledger.db, job, {"rejected"}, ledger.now, WHO)
     (claim,) = ledger.claim(1)
     ledger.turn(Arrivals(answered=[ledger.answer(claim, status=0x08)]))
     assert ledger.counts(job) == {"queued": 1}
@@ -154,7 +170,7 @@ def test_of_a_long_text_only_what_did_not_arrive_is_sent_again(ledger: Ledger) -
         )
     )
     assert ledger.counts(job) == {"unknown": 1}
-    retry(ledger.db, job, {"unknown"}, ledger.now)
+    retry(ledger.db, job, {"unknown"}, ledger.now, WHO)
     (again,) = ledger.claim(5)
     assert again.numbers == (2,)
 
@@ -163,13 +179,68 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_changes_nothing(ledger: Led
     done = end(ledger, "rejected")
     waiting = ledger.load(1)
     with pytest.raises(InputError, match="nothing to pause"):
-        pause(ledger.db, done)
+        pause(ledger.db, done, ledger.now, WHO)
     with pytest.raises(InputError, match="not paused"):
-        resume(ledger.db, waiting)
+        resume(ledger.db, waiting, ledger.now, WHO)
     with pytest.raises(InputError, match="nothing to cancel"):
-        cancel(ledger.db, done, ledger.now)
-    cancel(ledger.db, waiting, ledger.now)
+        cancel(ledger.db, done, ledger.now, WHO)
+    cancel(ledger.db, waiting, ledger.now, WHO)
     with pytest.raises(InputError, match="sent again"):
-        retry(ledger.db, waiting, {"unknown"}, ledger.now)
+        retry(ledger.db, waiting, {"unknown"}, ledger.now, WHO)
     with pytest.raises(InputError, match="no job 99"):
-        pause(ledger.db, 99)
+        pause(ledger.db, 99, ledger.now, WHO)
+
+
+# The audit
+
+
+def told(ledger: Ledger) -> list[tuple[str, str, int | None, object]]:
+    """Return what the audit says was done since the jobs were submitted."""
+    assert list(audit.verify(ledger.db)) == []
+    return [
+        (entry.actor, entry.action, entry.job_id, entry.details)
+        for entry in audit.entries(ledger.db)
+        if entry.action != "job.submitted"
+    ]
+
+
+def test_the_audit_tells_who_did_what_to_a_job_and_to_how_much_of_it(ledger: Ledger) -> None:
+    job = end(ledger, "rejected", RETRIED_AT_ONCE + 1)
+    at = ledger.now = ledger.now + 5
+    retry(ledger.db, job, {"rejected", "unknown"}, at, WHO)
+    pause(ledger.db, job, at, WHO)
+    resume(ledger.db, job, at, "autre")
+    cancel(ledger.db, job, at, WHO)
+    count = RETRIED_AT_ONCE + 1
+    assert told(ledger) == [
+        (WHO, "job.retried", job, {"states": ["rejected", "unknown"], "messages": count}),
+        (WHO, "job.paused", job, {"queued": count}),
+        ("autre", "job.resumed", job, {"queued": count}),
+        (WHO, "job.cancelled", job, {"queued": count}),
+    ]
+    assert {entry.at for entry in audit.entries(ledger.db)[1:]} == {at}
+
+
+def test_what_changes_nothing_is_not_written_to_the_audit(ledger: Ledger) -> None:
+    job = ledger.load(2)
+    pause(ledger.db, job, ledger.now, WHO)
+    pause(ledger.db, job, ledger.now, "autre")
+    retry(ledger.db, job, {"rejected"}, ledger.now, WHO)
+    with pytest.raises(InputError):
+        resume(ledger.db, 99, ledger.now, WHO)
+    cancel(ledger.db, job, ledger.now, WHO)
+    cancel(ledger.db, job, ledger.now, "autre")
+    with pytest.raises(InputError):
+        resume(ledger.db, job, ledger.now, WHO)
+    assert [entry[:2] for entry in told(ledger)] == [(WHO, "job.paused"), (WHO, "job.cancelled")]
+
+
+def test_what_is_done_and_what_says_so_are_committed_together(ledger: Ledger) -> None:
+    job = ledger.load(1)
+    ledger.db.execute(
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END"
+    )
+    for motion in (pause, cancel):
+        with pytest.raises(sqlite3.IntegrityError, match="full"):
+            motion(ledger.db, job, ledger.now, WHO)
+        assert ledger.job(job).state == "queued"

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from smppgw.errors import DatabaseError
+from smppgw.ledger.claim import Claim, Demand, Remainder
 from smppgw.ledger.jobs import receipt_counts, report_rows, route_ids
 from smppgw.ledger.turn import (
     FIRST_RETRY_MS,
@@ -15,10 +16,7 @@ from smppgw.ledger.turn import (
     PARTIAL_MS,
     UNTRIED_MS,
     Arrivals,
-    Claim,
-    Demand,
     Received,
-    Remainder,
     recover,
     turn,
 )

@@ -389,15 +389,16 @@ attempts = 12
         try:
             match chance.choice(["pause", "resume", "resume", "cancel", "retry"]):
                 case "pause":
-                    steer.pause(db, job.job_id)
+                    steer.pause(db, job.job_id, self.wall_ms(), "garde")
                 case "resume":
-                    steer.resume(db, job.job_id)
+                    steer.resume(db, job.job_id, self.wall_ms(), "garde")
                 case "cancel":
-                    steer.cancel(db, job.job_id, self.wall_ms())
+                    steer.cancel(db, job.job_id, self.wall_ms(), "garde")
                     job.steered = True
                 case _:
                     states = set(chance.sample(sorted(steer.RETRIED), 2))
-                    job.retried |= bool(steer.retry(db, job.job_id, states, self.wall_ms()))
+                    retried = steer.retry(db, job.job_id, states, self.wall_ms(), "garde")
+                    job.retried |= bool(retried)
         except InputError:
             pass  # it is not in a state for that
         finally:
@@ -490,7 +491,7 @@ attempts = 12
         db = open_database(self.folder / "ledger.db")
         for job in self.jobs:
             with contextlib.suppress(InputError):
-                steer.resume(db, job.job_id)
+                steer.resume(db, job.job_id, self.wall_ms(), "garde")
         db.close()
 
     async def run(self) -> None:

@@ -19,6 +19,7 @@ import structlog
 
 from smppgw import gateway as gateway_module
 from smppgw.account import Account
+from smppgw.ledger import claim as claim_module
 from smppgw.ledger import jobs as jobs_module
 from smppgw.ledger import turn as turn_module
 from smppgw.link import Link
@@ -140,40 +141,25 @@ def do_not_recover() -> Iterator[None]:
 
 @sabotage("A message of unknown outcome is sent again whatever its policy.")
 def resend_what_is_held() -> Iterator[None]:
-    rules = turn_module._Turn._rules
+    rules = turn_module._Turn._limits
 
     def always_resend(self: Any, job_id: int) -> tuple[int, str]:
         return rules(self, job_id)[0], "resend"
 
-    with instead(turn_module._Turn, "_rules", always_resend):
+    with instead(turn_module._Turn, "_limits", always_resend):
         yield
 
 
-def rewritten(pattern: str, replacement: str) -> Iterator[None]:
-    """Run with some SQL of the turn written otherwise."""
-    connect = turn_module._Turn.__init__
-
-    class Crooked:
-        def __init__(self, db: sqlite3.Connection) -> None:
-            self._db = db
-
-        def execute(self, sql: str, *args: Any) -> Any:
-            return self._db.execute(re.sub(pattern, replacement, sql), *args)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._db, name)
-
-    def begin(self: Any, db: Any, *args: Any) -> None:
-        connect(self, db, *args)
-        self.db = Crooked(db)
-
-    with instead(turn_module._Turn, "__init__", begin):
-        yield
-
-
-@sabotage("Jobs are claimed in the order of submission, whatever their class.")
+@sabotage("Jobs are claimed from the last lane to the first.")
 def forget_the_lanes() -> Iterator[None]:
-    yield from rewritten("ORDER BY stream.lane, stream.id LIMIT", "ORDER BY stream.id LIMIT")
+    claim_lane = claim_module.Claiming._claim_lane
+
+    def upside_down(self: Any, lane: int, job_class: str, wanting: Any) -> None:
+        last = len(claim_module.LANES) - 1 - lane
+        claim_lane(self, last, claim_module.LANES[last], wanting)
+
+    with instead(claim_module.Claiming, "_claim_lane", upside_down):
+        yield
 
 
 @sabotage("A segment that was throttled counts as taken.")

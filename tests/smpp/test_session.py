@@ -338,6 +338,25 @@ def test_an_unbind_that_is_not_answered_ends_all_the_same() -> None:
     assert session.tick(10.0).closed is not None
 
 
+def test_only_its_own_answer_ends_the_wait_for_a_bind_or_an_unbind() -> None:
+    binding, unbinding = opened(), bound()
+    unbinding.unbind(0.0)
+    binding.receive(pdu.encode("enquire_link_resp", 1), 0.1)
+    for command in ("generic_nack", "enquire_link_resp"):
+        assert unbinding.receive(pdu.encode(command, 2), 0.1).closed is None
+    for session in (binding, unbinding):
+        assert session.tick(1000.0).closed is not None
+
+
+def test_an_enquire_link_that_is_open_does_not_cut_the_wait_for_unbind_resp_short() -> None:
+    session = bound()
+    asked = session.tick(session.deadline or 0.0)
+    assert commands(asked.write) == ["enquire_link"]
+    began = (session.deadline or 0.0) - 0.1
+    session.unbind(began)
+    assert session.tick(began + 0.2).closed is None
+
+
 def test_a_deliver_sm_is_answered_only_when_asked_to() -> None:
     session = bound()
     received = session.receive(deliver(5) + deliver(6), 0.1)
