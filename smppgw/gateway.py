@@ -13,18 +13,21 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
 from smppgw.account import PERIOD_S, Account
 from smppgw.campaign.hours import Calendar
-from smppgw.config import CLASSES, Config
+from smppgw.campaign.readiness import Bind
+from smppgw.caretaker import Caretaker, note_config
+from smppgw.config import CLASSES, Config, Smsc, prefix_of
 from smppgw.errors import ContradictionError, DatabaseError
 from smppgw.ledger import jobs
-from smppgw.ledger.claim import Demand, JobText
+from smppgw.ledger.claim import Claim, Demand, JobText
 from smppgw.ledger.turn import Arrivals, Rules, Turned, recover, turn
-from smppgw.ledger.writer import Writer
+from smppgw.ledger.writer import Reader, Writer
 from smppgw.link import Link, Trace
 from smppgw.metrics import Endpoint, Metrics
 from smppgw.opening import Opening
@@ -79,6 +82,9 @@ class Gateway:
         self._routes: dict[str, int] = {}
         self._opening = Opening(config, {})
         self._rules = Rules()
+        self._caretaker: Caretaker | None = None
+        self._claimed_at = 0.0
+        self._alert_since_ms: int | None = None  # when the oldest alert that waits might leave
         self._version = 0  # of the database, as others write it
         self._looked = False
         self._house_kept = 0.0
@@ -114,6 +120,8 @@ class Gateway:
         )
         self._opening = Opening(self._config, self._routes)
         self._rules = self._rules_of(self._config)
+        if self._caretaker is not None:
+            self._caretaker.reload(self._config)
         log.info("gateway.reloaded", needs_restart=sorted(restart))
         self._wake.set()
 
@@ -135,11 +143,22 @@ class Gateway:
                 self._open_writer(self._config.gateway.database)
             )
             await self._open(writer)
+            reader = await stack.enter_async_context(Reader(writer.path))
+            self._caretaker = Caretaker(
+                self._config,
+                writer,
+                reader,
+                self._metrics,
+                binds=self._binds,
+                problem=lambda: self._problem,
+                queued=self._look_again,
+            )
             self._listen(stack)
             async with asyncio.TaskGroup() as tasks:
                 for link in self._links:
                     tasks.create_task(link.run(), name=f"link {link.index}")
                 watcher = tasks.create_task(self._watch(writer), name="watcher")
+                caretaker = tasks.create_task(self._caretaker.run(), name="caretaker")
                 turner = tasks.create_task(self._turns(writer), name="turns")
                 started()
                 await self._drain()
@@ -148,6 +167,7 @@ class Gateway:
                 self._wake.set()
                 await turner
                 watcher.cancel()
+                caretaker.cancel()
             await self._note_links(writer)
         log.info("gateway.stopped")
 
@@ -156,6 +176,7 @@ class Gateway:
         removed = await writer.call(jobs.discard_abandoned, writer.locks)
         unknown = await writer.call(recover, now)
         await writer.call(jobs.note_gateway, os.getpid(), now)
+        await writer.call(note_config, "gateway.started", self._config, now)
         log.info(
             "gateway.started",
             database=str(writer.path),
@@ -392,15 +413,25 @@ class Gateway:
         self._looked = True
         if version != self._version:
             self._version = version
-            self._exhausted = set()
-            self._wake.set()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Look for something to claim, for every link."""
+        self._exhausted = set()
+        self._wake.set()
 
     # What is told
 
     def _count(self, turned: Turned) -> None:
         metrics = self._metrics
         claims = [claim for link_claims in turned.claims.values() for claim in link_claims]
+        if self._caretaker is not None:
+            self._caretaker.call(turned.optouts, asked=bool(turned.inbound))
+        for index, link_claims in turned.claims.items():
+            smsc = self._links[index].account.smsc
+            metrics.segments_cost_total.labels(smsc.name).inc(_cost(smsc, link_claims))
         if claims:
+            self._claimed_at = time.monotonic()
             metrics.turn_segments.observe([sum(len(claim.numbers) for claim in claims)])
             self._note_alerts([turned.jobs[job_id] for job_id in turned.begun])
         for (job_class, state), messages in turned.finished.items():
@@ -425,6 +456,7 @@ class Gateway:
         """Bring the gauges up to date, and tell other processes how the links stand."""
         metrics = self._metrics
         queued = await writer.call(jobs.queued_by_class)
+        _, self._alert_since_ms = queued.get("alert", (0, None))
         for job_class in ("alert", "service", "promotional"):
             messages, oldest = queued.get(job_class, (0, None))
             metrics.queued_messages.labels(job_class).set(messages)
@@ -450,6 +482,12 @@ class Gateway:
             metrics.window_size.labels(*labels).set(link.window)
             metrics.window_outstanding.labels(*labels).set(link.outstanding)
         await self._note_links(writer)
+
+    def _binds(self) -> list[Bind]:
+        return [
+            Bind(link.account.smsc.name, link.bind_number, link.state, link.reason)
+            for link in self._links
+        ]
 
     def _rests(self, job_class: str) -> bool:
         """Whether the class is outside its hours with every account that takes it."""
@@ -489,7 +527,22 @@ class Gateway:
             for link in self._links
         ):
             return "no bind stands that takes alerts"
+        if self._alert_since_ms is not None:
+            waited_s = (_now_ms() - self._alert_since_ms) / 1000
+            if min(waited_s, time.monotonic() - self._claimed_at) > STALLED_S:
+                return f"an alert has waited for {waited_s:.0f} s and nothing leaves"
         return self.unhealthy()
+
+
+def _cost(smsc: Smsc, claims: list[Claim]) -> float:
+    """Return the price of segments; 0 for those that have none."""
+    prices = smsc.prices_on(datetime.now(UTC).date())
+    if prices.keys() <= {"default"}:
+        return float(prices.get("default", 0)) * sum(len(claim.numbers) for claim in claims)
+    return sum(
+        float(prices.get(prefix_of(claim.recipient, prices), 0)) * len(claim.numbers)
+        for claim in claims
+    )
 
 
 def _now_ms() -> int:

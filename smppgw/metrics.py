@@ -102,6 +102,11 @@ class Metrics:
     oldest_queued_seconds: Gauge
     unknown_messages: Gauge
     database_bytes: Gauge
+    disk_free_bytes: Gauge
+    ready: Gauge
+    budget_segments: Gauge
+    budget_used_segments: Gauge
+    segments_cost_total: Counter
     build_info: Gauge
     submit_response_seconds: Histogram
     delivery_seconds: Histogram
@@ -153,6 +158,23 @@ TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     ),
     "unknown_messages": (Gauge, "Messages whose outcome nobody knows.", ()),
     "database_bytes": (Gauge, "Size of the database file.", ()),
+    "disk_free_bytes": (Gauge, "Free space where the database is.", ()),
+    "ready": (
+        Gauge,
+        "1 where it is so: the conditions for an alert to leave, as `smppgw ready` tells them.",
+        ("condition",),
+    ),
+    "budget_segments": (Gauge, "Segments of this month's budget, by tenant.", ("tenant",)),
+    "budget_used_segments": (
+        Gauge,
+        "Segments that this month's jobs have used or will, of tenants with a budget.",
+        ("tenant",),
+    ),
+    "segments_cost_total": (
+        Counter,
+        "Price of the segments written, in the configured currency, where one is configured.",
+        ("smsc",),
+    ),
     "build_info": (Gauge, "1, with the version.", ("version",)),
 }
 HISTOGRAMS: dict[str, tuple[str, Sequence[float], str | None]] = {

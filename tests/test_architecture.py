@@ -27,6 +27,7 @@ LAYERS = {
     "smppgw.account": 3,
     "smppgw.render": 3,
     "smppgw.opening": 4,
+    "smppgw.caretaker": 4,
     "smppgw.link": 4,
     "smppgw.gateway": 5,
     "smppgw.simulator": 5,

@@ -7,8 +7,8 @@ A list is walked once; the file of what was left out is made beside it when its 
 
 That file has the list's own columns under their own headers, then REPORT_COLUMNS. Corrected and
 submitted again it gives only what was corrected, in the list's own column or in `value` beside the
-reason: `column` says where the numbers are, and a duplicate stays left out until it has another
-number, for the first list has already written to the one that it had.
+reason: `column` says where the numbers are. A duplicate stays left out until it has another number,
+for the first list has already written to the one that it had; so does who opted out.
 """
 
 import csv
@@ -16,7 +16,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -46,8 +46,12 @@ REASONS = {
     "ambiguous": "more than one number, keep the one to write to",
     "foreign": "the number of another country",
     "duplicate": "the same number stands in an earlier row",
+    "opted_out": "asked not to be written to",
     "blank": "no number in this row",
 }
+
+# Reasons that a number stays left out for, in whatever way its row is corrected.
+LASTING_REASONS = ("duplicate", "opted_out")
 
 REPORT_COLUMNS = ("row", "column", "value", "reason")
 
@@ -102,7 +106,7 @@ class Row(NamedTuple):
 class LeftOut(NamedTuple):
     """A row that is not written to.
 
-    Its number, the phone cell, a key of REASONS, all its cells; of a duplicate, also its E.164.
+    Its number, the phone cell, a key of REASONS, all its cells; its E.164 for LASTING_REASONS.
     """
 
     row: int
@@ -112,8 +116,9 @@ class LeftOut(NamedTuple):
     number: str = ""
 
 
-# A row before it is judged: its number, phone cell and cells; whether it is a duplicate already.
-_Candidate = tuple[int, str, tuple[str, ...], bool]
+# A row before it is judged: its number, phone cell and cells; which of LASTING_REASONS it has
+# already, or nothing.
+_Candidate = tuple[int, str, tuple[str, ...], str]
 
 
 class Recipients:
@@ -124,6 +129,7 @@ class Recipients:
         headers: One name for each column, no two the same; empty for numbers given one by one.
         phone_column: The header of the column with the numbers; empty for numbers given one by one.
         warnings: Sentences for whoever sends; complete when the iteration ends.
+        blocked: The numbers (E.164) of those who opted out, set before the iteration begins.
         kept: Rows given so far.
         reasons: Rows left out so far, by reason.
     """
@@ -143,6 +149,7 @@ class Recipients:
         self.headers = headers
         self.phone_column = phone_column
         self.warnings: list[str] = [] if table is None else table.warnings
+        self.blocked: Container[str] = ()
         self.kept = 0
         self.reasons: Counter[str] = Counter()
         self._candidates = candidates
@@ -161,9 +168,14 @@ class Recipients:
         return self.reasons["duplicate"]
 
     @property
+    def opted_out(self) -> int:
+        """Rows left out so far because their number is blocked."""
+        return self.reasons["opted_out"]
+
+    @property
     def invalid(self) -> int:
         """Rows left out so far for any other reason."""
-        return self.reasons.total() - self.duplicate
+        return self.reasons.total() - self.duplicate - self.opted_out
 
     @property
     def left_out_file(self) -> str | None:
@@ -182,17 +194,19 @@ class Recipients:
             InputError: A part of the file cannot be read as what it began as.
             OperationError: The file cannot be read to its end, or what is left out not written.
         """
-        region, seen = self._region, _Seen()
+        region, seen, blocked = self._region, _Seen(), self.blocked
         try:
-            for row, value, values, duplicate in self._candidates:
+            for row, value, values, lasting in self._candidates:
                 try:
                     number = normalise_number(value, region)
                 except NumberError as error:
                     reason = _reason(error, value, region)
                     self._leave_out(LeftOut(row, value, reason, values))
                     continue
-                if duplicate or not seen.add(int(number)):
-                    self._leave_out(LeftOut(row, value, "duplicate", values, number))
+                fresh = seen.add(int(number))
+                if lasting or not fresh or number in blocked:
+                    reason = lasting or ("opted_out" if fresh else "duplicate")
+                    self._leave_out(LeftOut(row, value, reason, values, number))
                     continue
                 self.kept += 1
                 yield Row(row, number, values)
@@ -346,9 +360,15 @@ def open_recipients(
         raise
     phone_column = layout.headers[layout.phone]
     source = None if os.fspath(path) == "-" else Path(path)
+    below = chain(head[layout.header_rows :], rows)
+    if column is None and layout.phone in table.hidden.columns:
+        table.warnings.append(
+            f"{table.name}: column “{phone_column}”, which holds the numbers, is hidden in the "
+            "sheet; --column names another."
+        )
     return Recipients(
         table.name,
-        _candidates(chain(head[layout.header_rows :], rows), layout, region),
+        _candidates(_telling_hidden(below, table), layout, region),
         region=region,
         headers=layout.headers,
         phone_column=phone_column,
@@ -362,7 +382,7 @@ def from_numbers(numbers: Sequence[str], region: str = "FR") -> Recipients:
 
     What is left out becomes a warning that names the place.
     """
-    candidates = ((at, number.strip(), (), False) for at, number in enumerate(numbers, 1))
+    candidates = ((at, number.strip(), (), "") for at, number in enumerate(numbers, 1))
     return Recipients("--to", candidates, region=region)
 
 
@@ -443,6 +463,25 @@ def _lay_out(
     return _Layout(headers, header_rows, report, phone)
 
 
+def _telling_hidden(
+    rows: Iterator[tuple[int, tuple[str, ...]]], table: Table
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Pass rows on, and warn in the end of those that whoever made the list may not have seen."""
+    if not table.hidden.rows:
+        yield from rows
+        return
+    hidden = 0
+    for row, cells in rows:
+        hidden += table.hidden.has_row(row)
+        yield row, cells
+    if hidden:
+        what = f"{hidden} rows are" if hidden > 1 else "1 row is"
+        table.warnings.append(
+            f"{table.name}: {what} hidden in the sheet, by hand or by a filter, and written to all "
+            "the same; show all rows to be sure, or copy the visible ones to a sheet of their own."
+        )
+
+
 def _candidates(
     rows: Iterator[tuple[int, tuple[str, ...]]], layout: _Layout, region: str
 ) -> Iterator[_Candidate]:
@@ -454,30 +493,32 @@ def _candidates(
         if len(cells) != width:
             cells = (cells + blanks)[:width]
         if report is None:
-            yield row, cells[phone], cells, False
+            yield row, cells[phone], cells, ""
             continue
         _, _, value, reason = cells[report : report + len(REPORT_COLUMNS)]
         cells = _without_report(cells, report)
-        cell, duplicate = _corrected(cells[phone], value, reason, region)
-        yield row, cell, (*cells[:phone], cell, *cells[phone + 1 :]), duplicate
+        cell, lasting = _corrected(cells[phone], value, reason, region)
+        yield row, cell, (*cells[:phone], cell, *cells[phone + 1 :]), lasting
 
 
-def _corrected(cell: str, copy: str, reason: str, region: str) -> tuple[str, bool]:
+def _corrected(cell: str, copy: str, reason: str, region: str) -> tuple[str, str]:
     """Choose between a phone cell and its copy beside the reason: people correct the one or other.
 
-    Both hold a number where a duplicate was corrected; the one that it had is told by its end.
+    Both hold a number where one of LASTING_REASONS was corrected; the one that it had is told by
+    its end.
 
     Returns:
-        What to write to, and whether it is still the duplicate that it was.
+        What to write to, and which of LASTING_REASONS it still has, or nothing.
     """
-    if not reason.startswith("duplicate"):
-        return (copy if not _mobile(cell, region) and _mobile(copy, region) else cell), False
+    lasting = next(filter(reason.startswith, LASTING_REASONS), "")
+    if not lasting:
+        return (copy if not _mobile(cell, region) and _mobile(copy, region) else cell), ""
     ending = reason.rstrip(" )")[-4:]
     for either in (cell, copy) if ending.isdecimal() else ():
         number = _mobile(either, region)
         if number and not number.endswith(ending):
-            return either, False
-    return cell, bool(_mobile(cell, region))
+            return either, ""
+    return cell, lasting
 
 
 def _header_rows(filled: Sequence[tuple[str, ...]], column: str | None, region: str) -> int:

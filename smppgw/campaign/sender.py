@@ -67,11 +67,15 @@ def check_sender(sender: str) -> None:
 
 
 def clean_name(sender: str) -> str:
-    """Make a name that phones can show: no accents, blanks or signs; empty where none is left."""
+    """Make a name that phones can show: no accents, blanks or signs.
+
+    Returns:
+        The name; empty where none is left, or one that `lint` has something against.
+    """
     ligatures = sender.replace("œ", "oe").replace("Œ", "OE").replace("ß", "ss")
     plain = unicodedata.normalize("NFKD", ligatures)
     name = "".join(c for c in plain if c.isascii() and c.isalnum())[:LONGEST_NAME]
-    return "" if sender_fault(name) else name
+    return "" if sender_fault(name) or any(lint(name)) else name
 
 
 def is_short_code(sender: str) -> bool:

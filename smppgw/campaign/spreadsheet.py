@@ -9,8 +9,8 @@ that is not; if all before was ASCII, the rest is Windows-1252, else the file is
 two encodings a name is in cannot be guessed. Either way, nothing given out before was read wrongly.
 The separator is the one that cuts most of the first rows into equally many cells.
 
-Hidden and filtered rows come like all others: calamine does not tell them apart. I/O is the reading
-of one file. Sources: RFC 4180; [MS-XLS] 2.4.117 (FilePass); [MS-OFFCRYPTO] 2.3.4.4
+Hidden and filtered rows come like all others; `Table.hidden` says which they are. I/O is the
+reading of one file. Sources: RFC 4180; [MS-XLS] 2.4.117 (FilePass); [MS-OFFCRYPTO] 2.3.4.4
 (EncryptedPackage); OWASP, CSV Injection.
 """
 
@@ -22,7 +22,6 @@ import os
 import struct
 import sys
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,8 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
+from smppgw.campaign import ole
+from smppgw.campaign.hidden import ZIP_FAILURES, Hidden, find_hidden
 from smppgw.errors import InputError, OperationError
 from smppgw.sms.template import fold
 
@@ -65,7 +66,6 @@ OPEN_FAILURES: tuple[tuple[type[OSError], str], ...] = (
 )
 
 ZIP = b"PK\x03\x04"
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: XLS, and XLSX under a password
 
 SAVE_AS = "open it in Excel or LibreOffice and save the list as XLSX or CSV"
 PROTECTED = "is protected by a password; save it without one and try again"
@@ -101,6 +101,9 @@ ZIP_MEMBERS = (
     ("ppt/", f"is a presentation, not a spreadsheet; {SAVE_AS}"),
     ("Index/", f"is an Apple Numbers file; {SAVE_AS.replace('Excel or LibreOffice', 'Numbers')}"),
 )
+MEMBER_OCTETS = 1024 * 1024
+ENCRYPTED_MEMBER = 0x01  # APPNOTE.TXT 4.4.4, bit 0
+
 ODS_MEDIA_TYPE = b"application/vnd.oasis.opendocument.spreadsheet"
 
 BOF, FILEPASS = 0x0809, 0x002F  # [MS-XLS] 2.3: the first record, and the one that says "encrypted"
@@ -116,12 +119,14 @@ class Table:
         name: What to call the file in a sentence.
         rows: The stripped cells of each row, empty rows included; ragged as the file is.
         warnings: Sentences for whoever sends; one may be added while the rows are walked.
+        hidden: The rows and columns that the sheet hides; none in CSV.
     """
 
     def __init__(self, name: str, file: BinaryIO | None) -> None:
         self.name = name
         self.rows: Iterator[tuple[str, ...]] = iter(())
         self.warnings: list[str] = []
+        self.hidden = Hidden()
         self._file = file
 
     def close(self) -> None:
@@ -165,7 +170,7 @@ def open_table(
         table = Table(os.fspath(path), file := _open(Path(path)))
     try:
         head = _read(file, table.name)
-        if head.startswith((ZIP, OLE)):
+        if head.startswith((ZIP, ole.MAGIC)):
             table.rows = _workbook_rows(file, head, sheet, table)
         else:
             if sheet is not None:
@@ -383,26 +388,46 @@ def _workbook_rows(
         file.seek(0)
     else:
         file = io.BytesIO(head + _read(file, table.name, -1))
+    if head.startswith(ole.MAGIC):
+        if ole.is_endless(_read(file, table.name, -1)):
+            raise InputError(f"{table.name} {DAMAGED}.")
+        file.seek(0)
     with _translated(file, table.name), CalamineWorkbook.from_filelike(file) as book:
-        sheets = [one for one in book.sheets_metadata if one.typ is SheetTypeEnum.WorkSheet]
-        if sheet is not None:
-            return _sheet_rows(book.get_sheet_by_name(_named_sheet(sheet, sheets, table.name)))
+        everything = book.sheets_metadata
+        sheets = [one for one in everything if one.typ is SheetTypeEnum.WorkSheet]
         chosen: CalamineSheet | None = None
         others = []
+        if sheet is not None:
+            chosen = book.get_sheet_by_name(_named_sheet(sheet, sheets, table.name))
+            sheets = []
         for one in sorted(sheets, key=lambda one: one.visible is not SheetVisibleEnum.Visible):
             loaded = book.get_sheet_by_name(one.name)
             if loaded.height and chosen is None:
                 chosen = loaded
+                if one.visible is not SheetVisibleEnum.Visible:
+                    table.warnings.append(
+                        f"{table.name}: the sheet “{one.name}” is hidden, and read all the same: "
+                        "no visible one has data."
+                    )
             elif loaded.height:
                 others.append(f"“{one.name}”")
-    table.close()
     if chosen is None:
+        table.close()
         return iter(())
+    hidden = find_hidden(file, [one.name for one in everything].index(chosen.name))
+    table.close()
     if others:
         table.warnings.append(
             f"{table.name}: only the sheet “{chosen.name}” is read, not {', '.join(others)}; "
             "--sheet names another."
         )
+    if hidden is None:
+        table.warnings.append(
+            f"{table.name}: whether rows are hidden cannot be told in a file of this kind; "
+            "hidden rows are written to all the same."
+        )
+    else:
+        table.hidden = hidden
     return _sheet_rows(chosen)
 
 
@@ -422,7 +447,7 @@ def _translated(file: BinaryIO, name: str) -> Iterator[None]:
 def _what_is_wrong(file: BinaryIO) -> str:
     """Say why calamine refused a file: it names only the last format that it tried."""
     file.seek(0)
-    if file.read(len(OLE)) == OLE:
+    if file.read(len(ole.MAGIC)) == ole.MAGIC:
         octets = file.read()
         for stream, sentence in OLE_STREAMS:
             if stream.encode("utf-16-le") in octets:
@@ -430,18 +455,30 @@ def _what_is_wrong(file: BinaryIO) -> str:
         return PROTECTED if _has_filepass(octets) else DAMAGED
     try:
         with zipfile.ZipFile(file) as archive:
-            members = archive.namelist()
-            for prefix, sentence in ZIP_MEMBERS:
-                if any(member.startswith(prefix) for member in members):
-                    return sentence
-            if "mimetype" in members and archive.read("mimetype").strip() != ODS_MEDIA_TYPE:
-                return f"is a document, not a spreadsheet; {SAVE_AS}"
-            if "META-INF/manifest.xml" in members:
-                manifest = archive.read("META-INF/manifest.xml")
-                return PROTECTED if b"encryption-data" in manifest else DAMAGED
-    except (zipfile.BadZipFile, OSError, ValueError, zlib.error):
+            return _what_is_wrong_inside(archive)
+    except ZIP_FAILURES:
         return DAMAGED
+
+
+def _what_is_wrong_inside(archive: zipfile.ZipFile) -> str:
+    members = archive.namelist()
+    if any(member.flag_bits & ENCRYPTED_MEMBER for member in archive.infolist()):
+        return PROTECTED
+    for prefix, sentence in ZIP_MEMBERS:
+        if any(member.startswith(prefix) for member in members):
+            return sentence
+    if "mimetype" in members and _beginning(archive, "mimetype").strip() != ODS_MEDIA_TYPE:
+        return f"is a document, not a spreadsheet; {SAVE_AS}"
+    if "META-INF/manifest.xml" in members:
+        manifest = _beginning(archive, "META-INF/manifest.xml")
+        return PROTECTED if b"encryption-data" in manifest else DAMAGED
     return DAMAGED
+
+
+def _beginning(archive: zipfile.ZipFile, member: str) -> bytes:
+    """Read as much of a member as says what it is: it may have been made to fill the memory."""
+    with archive.open(member) as stream:
+        return stream.read(MEMBER_OCTETS)
 
 
 def _has_filepass(octets: bytes) -> bool:

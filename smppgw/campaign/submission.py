@@ -141,7 +141,7 @@ class Plan:
         # The configuration sees to it that they agree on what changes the count of segments.
         self._latin1 = self.accounts[0].alphabet == "latin1"
         self._as_payload = self.accounts[0].long_text == "payload"
-        self.tenant = _tenant(config, wish.tenant)
+        self.tenant = find_tenant(config, wish.tenant)
         rules = config.classes[wish.job_class]
         _require_right(rules, wish)
         if wish.sender is not None:
@@ -437,7 +437,7 @@ class Plan:
         return {"amount": f"{amount:.2f}", "currency": self.config.gateway.currency}
 
 
-def _tenant(config: Config, name: str | None) -> Tenant:
+def find_tenant(config: Config, name: str | None) -> Tenant:
     """Find the tenant that a job is for; one that is alone need not be named."""
     tenants = {tenant.name: tenant for tenant in config.tenant}
     if name is None and len(tenants) == 1:

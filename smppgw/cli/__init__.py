@@ -8,11 +8,19 @@ from pathlib import Path
 import click
 
 from smppgw import __version__
+from smppgw.cli.audit import audit
 from smppgw.cli.bench import bench
+from smppgw.cli.completion import completion
+from smppgw.cli.config import config
 from smppgw.cli.demo import demo
 from smppgw.cli.inbound import inbound
 from smppgw.cli.jobs import jobs, report
+from smppgw.cli.optouts import optouts
 from smppgw.cli.output import err, told
+from smppgw.cli.person import person
+from smppgw.cli.proof import proof
+from smppgw.cli.purge import purge
+from smppgw.cli.ready import ready
 from smppgw.cli.run import run, simulate
 from smppgw.cli.send import preview, submit
 from smppgw.cli.status import check, status
@@ -51,14 +59,22 @@ for command in (
     preview,
     jobs,
     report,
+    proof,
     inbound,
+    optouts,
     status,
+    ready,
     check,
     backup,
     verify,
+    audit,
+    purge,
+    person,
     simulate,
     demo,
     bench,
+    config,
+    completion,
 ):
     commands.add_command(command)
 

@@ -32,6 +32,7 @@ REPORT_COLUMNS = (
     "done_at",
     "segments",
     "error",
+    "exercise",
 )
 
 
@@ -57,7 +58,7 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
         (
             job.job_id,
             job.state,
-            job.job_class,
+            f"{job.job_class}, DRILL" if job.exercise else job.job_class,
             job.tenant,
             clock(job.created_at, zone, short=True),
             job.total,
@@ -120,7 +121,8 @@ def report(
 ) -> None:
     """Write one row for each message of a job.
 
-    Its columns: number, state, submitted_at, accepted_at, done_at, segments, error.
+    Its columns: number, state, submitted_at, accepted_at, done_at, segments, error, exercise: yes
+    where it was a drill.
     """
     config = load(config_path)
     format_ = "json" if as_json else format_
@@ -133,7 +135,7 @@ def report(
             f"Job {job} has {found.total} messages and a spreadsheet holds {_SHEET_ROWS}: "
             "take --format csv."
         )
-    rows = _rows(config, job)
+    rows = _rows(config, found)
     try:
         if output is None:
             _write_text(sys.stdout, format_, rows)
@@ -158,12 +160,12 @@ def report(
         err.print(f"{plural(found.total, 'message')} written to {told(output)}.")
 
 
-def _rows(config: Config, job_id: int) -> Generator[tuple[Any, ...], None, None]:
+def _rows(config: Config, job: Job) -> Generator[tuple[Any, ...], None, None]:
     """Read the report's rows; what its reader raises stays out of the ledger's explanations."""
     zone = ZoneInfo(config.gateway.timezone)
     with _ledger(config) as db:
-        for row in report_rows(db, job_id):
-            yield _cells(row, zone)
+        for row in report_rows(db, job.job_id):
+            yield (*_cells(row, zone), "yes" if job.exercise else "no")
 
 
 def _cells(row: MessageRow, zone: ZoneInfo) -> tuple[Any, ...]:
@@ -217,7 +219,11 @@ def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
         "tenant": job.tenant,
         "sender": job.sender,
         "label": job.label,
+        "purpose": job.purpose,
+        "exercise": job.exercise,
+        "ordered_by": job.ordered_by or None,
         "created_at": iso(job.created_at, zone),
+        "starts_at": iso(job.starts_at, zone),
         "first_submit_at": iso(job.first_submit_at, zone),
         "finished_at": iso(job.finished_at, zone),
         "counts": {"total": job.total, **job.counts},
@@ -229,11 +235,16 @@ def show_job(job: Job, config: Config) -> None:
     """Print a job for people."""
     zone = ZoneInfo(config.gateway.timezone)
     label = f" “{told(job.label)}”" if job.label else ""
+    drill = "DRILL, " if job.exercise else ""
+    purpose = "" if job.purpose == job.job_class else f" ({job.purpose})"
     out.print(
-        f"[bold]Job {job.job_id}{label} is {job.state}[/bold]: {job.job_class}, {job.tenant}, "
-        f"from {told(job.sender)}"
+        f"[bold]Job {job.job_id}{label} is {job.state}[/bold]: {drill}{job.job_class}{purpose}, "
+        f"{job.tenant}, from {told(job.sender)}"
     )
-    out.print(f"  Created       {clock(job.created_at, zone)}")
+    by = f", ordered by {told(job.ordered_by)}" if job.ordered_by else ""
+    out.print(f"  Created       {clock(job.created_at, zone)}{by}")
+    if job.starts_at != job.created_at:
+        out.print(f"  Not before    {clock(job.starts_at, zone)}")
     out.print(f"  First submit  {clock(job.first_submit_at, zone)}")
     out.print(f"  Finished      {clock(job.finished_at, zone)}")
     rows = [

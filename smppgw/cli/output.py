@@ -6,6 +6,8 @@ as they wrote it: it is escaped, or it is a cell of a table, where nothing is ma
 """
 
 import json
+import os
+import pwd
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
@@ -109,6 +111,21 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def whoami() -> str:
+    """Return who gives the order, for the audit: the name that sudo was called with, else our own.
+
+    Who may run commands as this account can say anything here: it is a name, not a proof.
+    """
+    behind_sudo = os.environ.get("SUDO_USER")
+    if behind_sudo:
+        return behind_sudo.encode("utf-8", "backslashreplace").decode()
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # in a container a process may have a number and no name
+        return f"uid {uid}"
 
 
 def set_up_logs(*, quiet: bool = False) -> None:

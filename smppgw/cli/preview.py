@@ -88,8 +88,6 @@ def _lines(document: dict[str, Any], plan: Plan) -> Iterator[tuple[str, Text]]:
     yield "Recipients", Text(f"{recipients['queued']} of {recipients['read']}")
     for reason, count in plan.recipients.reasons.most_common():
         yield "Left out", Text(f"{count} {reason}: {REASONS[reason]}")
-    if recipients["opted_out"]:
-        yield "Left out", Text(f"{recipients['opted_out']} opted out")
     if document["left_out_file"]:
         yield "", Text(f"row by row in {document['left_out_file']}")
     yield "Segments", Text(f"{document['segments']}{_comma(document['price'])}")

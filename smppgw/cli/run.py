@@ -1,8 +1,10 @@
 """`run` and `simulate`: the two that stay in the foreground until they are told to stop."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from smppgw.config import load
 from smppgw.errors import ConfigError, OperationError
 from smppgw.gateway import Gateway
 from smppgw.link import Trace
+from smppgw.notify import Notifier
 from smppgw.simulator import (
     Behaviour,
     Simulator,
@@ -37,32 +40,81 @@ def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
     SIGHUP reads the configuration again and takes over what can be changed while running: rate,
     window, time-outs, delays, statuses, passwords; the log says what needs a restart. SIGUSR1
     switches the trace of PDUs on, and off again.
+
+    Under systemd it says when it is ready and how it stands, and feeds the watchdog as long as it
+    makes progress.
     """
     config = load(config_path)
     set_up_logs()
+    notifier = Notifier(os.environ)
 
     async def serve() -> None:
         gateway = Gateway(config, Trace(on=trace, masked=not unmasked))
-        on_signals(gateway.stop)
+        ended = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def started() -> None:
+            notifier.ready("started")
+            tell = tell_manager(notifier, gateway.unhealthy, gateway.unready, ended)
+            tasks.create_task(tell, name="manager")
+
+        def stop() -> None:
+            notifier.stopping("waiting for the answers that are owed")
+            gateway.stop()
+
+        on_signals(stop)
         loop.add_signal_handler(signal.SIGUSR1, gateway.switch_trace)
-        loop.add_signal_handler(signal.SIGHUP, _reload, gateway, config_path)
-        await gateway.run()
+        loop.add_signal_handler(signal.SIGHUP, _reload, gateway, config_path, notifier)
+        async with asyncio.TaskGroup() as tasks:
+            await gateway.run(started)
+            ended.set()
 
     run_until_signal(serve())
 
 
 log = structlog.get_logger()
 
+TELL_S = 10.0  # how often a manager hears how the service stands, where the watchdog asks no more
 
-def _reload(gateway: Gateway, config_path: Path | None) -> None:
+
+async def tell_manager(
+    notifier: Notifier,
+    unhealthy: Callable[[], str | None],
+    unready: Callable[[], str | None],
+    ended: asyncio.Event,
+) -> None:
+    """Tell the service manager how the gateway stands; the watchdog is fed by progress alone.
+
+    Args:
+        notifier: the way to the manager; where there is none this returns at once.
+        unhealthy: says why no progress is made, or None; then the watchdog is not fed.
+        unready: says why an alert could not leave, or None.
+        ended: ends this.
+    """
+    pause_s = min(TELL_S, (notifier.watchdog_s or TELL_S) / 3)  # one late feeding does no harm
+    while notifier.listened_to and not ended.is_set():
+        problem = unhealthy()
+        if problem is None:
+            reason = unready()
+            notifier.alive(f"not ready: {reason}" if reason else "ready: an alert could leave now")
+        else:
+            notifier.stands(f"stuck: {problem}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await ended.wait()
+
+
+def _reload(gateway: Gateway, config_path: Path | None, notifier: Notifier) -> None:
     """Take over a changed configuration, or say what is wrong with it and go on as before."""
+    notifier.reloading()
     try:
         config = load(config_path)
     except ConfigError as error:
         log.error("config.refused", problems=error.problems)
+        notifier.reloaded(f"goes on with the configuration it has: {error}")
     else:
         gateway.reload(config)
+        notifier.reloaded("took over the configuration")
 
 
 @click.command(
@@ -183,4 +235,7 @@ def run_until_signal(serve: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(serve)
     except BaseExceptionGroup as group:
-        raise group.exceptions[0] from group
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):  # a group for each TaskGroup it came through
+            first = first.exceptions[0]
+        raise first from group

@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -20,9 +21,12 @@ from smppgw.cli.jobs import follow, require, show_job
 from smppgw.cli.output import err, json_option, out, plural, show_json, told, whoami
 from smppgw.cli.preview import show_page, show_warnings
 from smppgw.config import Config, load, parse_duration
-from smppgw.errors import InputError, OperationError
+from smppgw.errors import DatabaseError, InputError, OperationError
+from smppgw.ledger.claim import CONFIRMATION
 from smppgw.ledger.database import Database, Locks, explained, open_database
+from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.jobs import Addressee, Loading, segments_ahead
+from smppgw.ledger.optouts import EVERY_PURPOSE, blocked
 from smppgw.ledger.spending import segments_between
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -53,8 +57,8 @@ class Duration(click.ParamType[float]):
 def _purpose(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
     if value is not None and not re.fullmatch("[a-z0-9][a-z0-9-]{0,31}", value):
         raise click.BadParameter("small letters, digits and dashes, 32 at most: fetes, ecole.")
-    if value == "all":
-        raise click.BadParameter("all is what opts out of everything: name what it is about.")
+    if value in (EVERY_PURPOSE, CONFIRMATION):
+        raise click.BadParameter(f"{value} has a meaning of its own: name what it is about.")
     return value
 
 
@@ -159,6 +163,7 @@ def submit(
         try:
             with explained(path):
                 standing = _standing(db, plan)
+                _leave_objectors_out(db, plan)
                 job_id = _load(db, locks, plan, strict=order["strict"], show=not as_json)
                 if not locks.gateway_running() and job_id is not None:
                     recipients.warnings.append(_NOT_RUNNING)
@@ -212,21 +217,36 @@ def _standing(db: Database, plan: Plan) -> _Standing:
     }
 
 
+def _leave_objectors_out(db: Database, plan: Plan) -> None:
+    """Have the walk leave out who asked not to be written to.
+
+    Raises:
+        DatabaseError: they cannot be told, and it is no alert.
+    """
+    order = plan.order
+    policy = plan.config.classes[order.job_class].optouts
+    try:
+        hasher = Hasher.open(plan.config.retention.key_file)
+        purpose = order.purpose or order.job_class
+        plan.recipients.blocked = blocked(db, hasher, order.tenant, purpose, policy)
+    except DatabaseError as error:
+        if order.job_class != "alert":
+            raise
+        plan.recipients.warnings.append(f"The alert goes to those who opted out too: {error}")
+
+
 def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict[str, Any], Plan]:
     """Walk over the recipients and write nothing down."""
     path, now = config.gateway.database, _now(config)
+    standing: _Standing = {"segments_ahead": 0, "spent": 0}
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(config, order), recipients, now)
+        if path.exists():
+            with closing(open_database(path)) as db, explained(path):
+                standing = _standing(db, plan)
+                _leave_objectors_out(db, plan)
         for _ in _shown(plan, show):
             pass
-    standing: _Standing = {"segments_ahead": 0, "spent": 0}
-    if path.exists():
-        db = open_database(path)
-        try:
-            with explained(path):
-                standing = _standing(db, plan)
-        finally:
-            db.close()
     return plan.document(job=None, state=_first_state(plan), **standing), plan
 
 

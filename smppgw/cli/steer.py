@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from smppgw.cli.jobs import job_document, require, show_job
-from smppgw.cli.output import err, json_option, plural, show_json
+from smppgw.cli.output import err, json_option, plural, show_json, whoami
 from smppgw.config import Config, load
 from smppgw.errors import OperationError
 from smppgw.ledger import steer
@@ -29,7 +29,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
     """
     config = load(config_path)
     with _ledger(config) as db:
-        paused = steer.pause(db, job)
+        paused = steer.pause(db, job, _now_ms(), whoami())
     _show(paused, config, as_json)
 
 
@@ -41,7 +41,7 @@ def resume(config_path: Path | None, job: int, as_json: bool) -> None:
     """Go on with a job that was paused."""
     config = load(config_path)
     with _ledger(config) as db:
-        resumed = steer.resume(db, job)
+        resumed = steer.resume(db, job, _now_ms(), whoami())
     _show(resumed, config, as_json)
 
 
@@ -62,7 +62,7 @@ def cancel(config_path: Path | None, job: int, yes: bool, as_json: bool) -> None
             question = f"Cancel job {job}: {plural(waiting, 'message')} will never be sent?"
             if not click.confirm(question, err=True):
                 raise OperationError("Nothing was cancelled.")
-        cancelled = steer.cancel(db, job, _now_ms())
+        cancelled = steer.cancel(db, job, _now_ms(), whoami())
     _show(cancelled, config, as_json)
 
 
@@ -84,7 +84,7 @@ def retry(
     states = {state for state, wanted in flags.items() if wanted} or {"rejected", "expired"}
     config = load(config_path)
     with _ledger(config) as db:
-        retried = steer.retry(db, job, states, _now_ms())
+        retried = steer.retry(db, job, states, _now_ms(), whoami())
         found = require(db, job)
     if retried:
         err.print(f"{plural(retried, 'message')} of job {job} will be sent again.")

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from smppgw.smpp.inbound import Part, international, parse_part
 from smppgw.sms.inbound import UserData, decode_parts, decode_text
+from smppgw.sms.stop import asked_to_stop
 
 # Counted from a text's first part. A phone sends all parts within a minute or two; the rest is for
 # an SMSC that tries again, or a bind that was down.
@@ -63,6 +64,7 @@ class Text(NamedTuple):
     data_coding: int
     parts: int
     complete: bool
+    asks: str | None  # what sms/stop.py reads in it
 
 
 @dataclass(slots=True)
@@ -139,7 +141,7 @@ class _Recording:
     def __init__(self, db: sqlite3.Connection, now: int) -> None:
         self._db = db
         self._now = now
-        self._rows: list[tuple[int, int, str, str, str, bytes, int, int, bool]] = []
+        self._rows: list[tuple[int, int, str, str, str, bytes, int, int, bool, str | None]] = []
         self._kinds: Counter[str] = Counter()
 
     def take(self, inbound: Inbound) -> None:
@@ -152,7 +154,7 @@ class _Recording:
             text = decode_text(part.octets, data_coding, alphabet, part.header_octets)
             self._rows.append(
                 (inbound.account_id, self._now, source, destination, text, part.octets, data_coding,
-                 1, True)
+                 1, True, asked_to_stop(text))
             )  # fmt: skip
             self._kinds["text"] += 1
         else:
@@ -199,9 +201,10 @@ class _Recording:
             parts[number - 1] = UserData._make(user_data)
         complete = len(rows) == text.total
         octets = b"".join([row[1] for row in rows])
+        whole = decode_parts(parts)
         self._rows.append(
-            (text.account_id, self._now, text.source, text.destination, decode_parts(parts), octets,
-             rows[0][2], text.total, complete)
+            (text.account_id, self._now, text.source, text.destination, whole, octets,
+             rows[0][2], text.total, complete, asked_to_stop(whole))
         )  # fmt: skip
         self._kinds["complete" if complete else "incomplete"] += 1
         # Replaces what is remembered of an earlier text under the same reference.
@@ -217,7 +220,7 @@ class _Recording:
         texts = [Text(inbound_id, *row) for inbound_id, row in enumerate(self._rows, last + 1)]
         self._db.executemany(
             "INSERT INTO inbound (id, account_id, received_at, source, destination, text, octets,"
-            " data_coding, parts, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " data_coding, parts, complete, asks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             texts,
         )
         return Recorded(texts, self._kinds)

@@ -2,19 +2,21 @@
 
 Each takes effect in one transaction, between two turns; what it means for a million messages is
 then done in transactions as small as those of a submission. A segment that has left cannot be
-called back: its outcome is recorded whatever becomes of its job.
+called back: its outcome is recorded whatever becomes of its job. Who did it is written to the audit
+in the transaction in which it takes effect; what changes nothing is not written.
 
 Arrows that are made here and nowhere else:
 
-    queued | sending → paused → queued | sending        of a job
-    … → cancelled, done → sending                       of a job
-    unknown | undelivered | rejected | expired → queued of a message
+    scheduled | queued | sending → paused → scheduled | queued | sending   of a job
+    … → cancelled, done → sending                                          of a job
+    unknown | undelivered | rejected | expired → queued                    of a message
 """
 
 import sqlite3
 from collections import Counter
 
 from smppgw.errors import InputError
+from smppgw.ledger import audit
 from smppgw.ledger.database import transaction
 from smppgw.ledger.jobs import Job, find_job
 from smppgw.ledger.keys import MESSAGE_BITS, messages_of, segments_of
@@ -31,8 +33,14 @@ RETRIED = {
 }
 
 
-def pause(db: sqlite3.Connection, job_id: int) -> Job:
+def pause(db: sqlite3.Connection, job_id: int, now: int, actor: str) -> Job:
     """Send nothing more of a job until it is resumed; the validity of its messages runs on.
+
+    Args:
+        db: the ledger.
+        job_id: the job.
+        now: milliseconds since 1970.
+        actor: who does it, for the audit.
 
     Raises:
         InputError: there is no such job, or nothing of it waits.
@@ -41,12 +49,20 @@ def pause(db: sqlite3.Connection, job_id: int) -> Job:
         job = _require(db, job_id)
         if job.state not in ("scheduled", "queued", "sending", "paused"):
             raise InputError(f"Job {job_id} is {job.state}: there is nothing to pause.")
-        db.execute("UPDATE job SET state = 'paused' WHERE id = ?", (job_id,))
+        if job.state != "paused":
+            db.execute("UPDATE job SET state = 'paused' WHERE id = ?", (job_id,))
+            audit.note(db, now, actor, "job.paused", job_id, queued=job.counts["queued"])
     return _require(db, job_id)
 
 
-def resume(db: sqlite3.Connection, job_id: int) -> Job:
+def resume(db: sqlite3.Connection, job_id: int, now: int, actor: str) -> Job:
     """Go on with a job that was paused.
+
+    Args:
+        db: the ledger.
+        job_id: the job.
+        now: milliseconds since 1970.
+        actor: who does it, for the audit.
 
     Raises:
         InputError: there is no such job, or it is not paused.
@@ -55,12 +71,15 @@ def resume(db: sqlite3.Connection, job_id: int) -> Job:
         job = _require(db, job_id)
         if job.state != "paused":
             raise InputError(f"Job {job_id} is {job.state}, not paused.")
-        state = "queued" if job.first_submit_at is None else "sending"
+        state = "queued" if job.starts_at <= now else "scheduled"
+        if job.first_submit_at is not None:
+            state = "sending"
         db.execute("UPDATE job SET state = ? WHERE id = ?", (state, job_id))
+        audit.note(db, now, actor, "job.resumed", job_id, queued=job.counts["queued"])
     return _require(db, job_id)
 
 
-def cancel(db: sqlite3.Connection, job_id: int, now: int) -> Job:
+def cancel(db: sqlite3.Connection, job_id: int, now: int, actor: str) -> Job:
     """Send nothing more of a job, ever: its messages that wait become cancelled.
 
     Should this process die on the way, the gateway goes on with it.
@@ -69,6 +88,7 @@ def cancel(db: sqlite3.Connection, job_id: int, now: int) -> Job:
         db: the ledger.
         job_id: the job.
         now: milliseconds since 1970.
+        actor: who does it, for the audit.
 
     Raises:
         InputError: there is no such job, it is being submitted, or it has ended.
@@ -77,17 +97,19 @@ def cancel(db: sqlite3.Connection, job_id: int, now: int) -> Job:
         job = _require(db, job_id)
         if job.state in ("loading", "done"):
             raise InputError(f"Job {job_id} is {job.state}: there is nothing to cancel.")
-        db.execute("UPDATE job SET state = 'cancelled' WHERE id = ?", (job_id,))
+        if job.state != "cancelled":
+            db.execute("UPDATE job SET state = 'cancelled' WHERE id = ?", (job_id,))
+            audit.note(db, now, actor, "job.cancelled", job_id, queued=job.counts["queued"])
     cancelled = CANCELLED_AT_ONCE
     while cancelled == CANCELLED_AT_ONCE:
         with transaction(db):
             cancelled = cancel_some(db, job_id)
-            add_to_counts(db, job_id, {"queued": -cancelled, "cancelled": cancelled})
+            add_to_counts(db, job_id, {"queued": -cancelled, "cancelled": cancelled}, now)
             end_job(db, job_id, now)
     return _require(db, job_id)
 
 
-def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int) -> int:
+def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int, actor: str) -> int:
     """Send messages of a job again that are in certain states, with as long a validity as before.
 
     Args:
@@ -95,6 +117,7 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int) -> in
         job_id: the job.
         states: some of RETRIED.
         now: milliseconds since 1970.
+        actor: who does it, for the audit.
 
     Returns:
         How many are sent again.
@@ -102,13 +125,13 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int) -> in
     Raises:
         InputError: there is no such job, it is being submitted, or it was cancelled.
     """
-    job = _require(db, job_id)
-    if job.state in ("loading", "cancelled"):
-        raise InputError(f"Job {job_id} is {job.state}: nothing of it can be sent again.")
     retried, (after, last) = 0, messages_of(job_id)
     wanted = ", ".join(f"'{state}'" for state in RETRIED if state in states)
     while True:
         with transaction(db):
+            job = _require(db, job_id)
+            if job.state in ("loading", "cancelled"):
+                raise InputError(f"Job {job_id} is {job.state}: nothing of it can be sent again.")
             rows = db.execute(
                 "SELECT id, state FROM message WHERE id > ? AND id < ?"
                 f" AND state IN ({wanted}) ORDER BY id LIMIT ?",
@@ -116,6 +139,11 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int) -> in
             ).fetchall()
             if not rows:
                 return retried
+            if not retried:  # with the first of them: who dies on the way has ordered them all
+                count = sum(job.counts[state] for state in states)
+                audit.note(
+                    db, now, actor, "job.retried", job_id, states=sorted(states), messages=count
+                )
             _requeue(db, job_id, rows, now)
         retried += len(rows)
         after = rows[-1][0]
@@ -148,7 +176,7 @@ def _requeue(db: sqlite3.Connection, job_id: int, rows: list[tuple[int, str]], n
         "UPDATE stream SET ready_at = min(coalesce(ready_at, ?1), ?1) WHERE id = ?2",
         [(AT_ONCE, stream_id) for stream_id in sorted(streams)],
     )
-    add_to_counts(db, job_id, change)
+    add_to_counts(db, job_id, change, now)
 
 
 def _require(db: sqlite3.Connection, job_id: int) -> Job:

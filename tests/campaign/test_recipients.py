@@ -331,6 +331,51 @@ def test_a_row_has_the_number_that_excel_shows_and_its_cells(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["liste.xlsx"]
 
 
+def hiding(path: Path, *, rows: Sequence[int] = (), columns: Sequence[int] = ()) -> Path:
+    """Write a list of 300 recipients with rows, as Excel counts them, and columns hidden."""
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for at in range(1, 302):
+            if at != 5:
+                number = "Portable" if at == 1 else f"06 00 00 01 {at % 50:02d}"
+                sheet.write_row(at - 1, 0, [f"nom {at}", number])
+        for row in rows:
+            sheet.set_row(row - 1, None, None, {"hidden": True})
+        for column in columns:
+            sheet.set_column(column, column, None, None, {"hidden": True})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ((), None),
+        ((3,), "1 row is hidden in the sheet"),
+        ((3, 4, 200, 301), "4 rows are hidden in the sheet"),
+        ((1, 5, 302, 400), None),
+        ((1, 2, 5), "1 row is hidden in the sheet"),
+    ],
+    ids=["none", "one", "several", "header and empty rows", "among them one recipient"],
+)
+def test_hidden_rows_are_read_and_told_and_only_those_below_the_header_that_hold_something(
+    tmp_path: Path, rows: Sequence[int], told: str | None
+) -> None:
+    _, recipients = walk(hiding(tmp_path / "liste.xlsx", rows=rows))
+    assert recipients.read == 299
+    assert [told is not None and told in warning for warning in recipients.warnings] == (
+        [] if told is None else [True]
+    )
+
+
+def test_a_hidden_column_of_numbers_is_told_unless_somebody_named_it(tmp_path: Path) -> None:
+    path = hiding(tmp_path / "liste.xlsx", columns=(1,))
+    _, recipients = walk(path)
+    assert len(recipients.warnings) == 1
+    assert "column “Portable”, which holds the numbers, is hidden" in recipients.warnings[0]
+    assert walk(path, column="Portable")[1].warnings == []
+    assert walk(hiding(path, columns=(0,)))[1].warnings == []
+
+
 def test_one_number_in_many_forms_is_written_to_once_and_in_the_first_row(tmp_path: Path) -> None:
     forms = [
         "06 00 00 00 01", "0600000001", "600000001", "+33 6 00 00 00 01", "0033600000001",
@@ -516,11 +561,97 @@ def test_a_duplicate_changed_without_giving_another_number_stays_left_out(
     assert numbers(correct(first.left_out_file, {0: {column: cell}})) == []
 
 
+def test_another_row_does_not_bring_back_the_number_of_one_that_stays_left_out(
+    tmp_path: Path,
+) -> None:
+    path = write_csv(
+        tmp_path / "liste.csv",
+        [HEADER, ["Zoé", "0600000001"], ["Noël", "06 00 00 00 01"], ["Léa", "06 00"]],
+    )
+    _, first = walk(path)
+    assert numbers(correct(first.left_out_file, {1: {"Portable": "0600000001"}})) == []
+
+
 def test_a_duplicate_whose_reason_was_damaged_stays_left_out(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "liste.csv", [HEADER, ["Zoé", "0600000001"], ["Noël", "600000001"]])
     _, first = walk(path)
     damaged = correct(first.left_out_file, {0: {"reason": "duplicate", "value": "0600000009"}})
     assert numbers(damaged) == []
+
+
+# --- Who asked not to be written to ---
+
+
+def walk_without(path: Path | str, *blocked: str) -> tuple[list[str], Recipients]:
+    with open_recipients(path) as recipients:
+        recipients.blocked = frozenset(blocked)
+        return [row.number for row in recipients], recipients
+
+
+def three(path: Path) -> Path:
+    rows = [["Zoé", "0600000001"], ["Noël", "06 00 00 00 02"], ["Léa", "06 00 00 00 03"]]
+    return write_csv(path, [HEADER, *rows])
+
+
+def test_who_opted_out_is_left_out_counted_apart_and_told(tmp_path: Path) -> None:
+    kept, recipients = walk_without(three(tmp_path / "liste.csv"), B, "+33600000009")
+    assert kept == [A, C]
+    counts = (recipients.read, recipients.kept, recipients.opted_out)
+    assert counts == (3, 2, 1)
+    assert (recipients.invalid, recipients.duplicate) == (0, 0)
+    (told,) = left_out(recipients)
+    assert (told["row"], told["value"]) == ("3", "06 00 00 00 02")
+    assert told["reason"] == "opted_out: asked not to be written to (it ends in 0002)"
+
+
+def test_a_duplicate_is_told_before_an_opt_out(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "liste.csv", [HEADER, ["Zoé", "0600000001"], ["Léa", "600000001"]])
+    kept, recipients = walk_without(path, A)
+    assert kept == []
+    assert [row["reason"].split(":")[0] for row in left_out(recipients)] == [
+        "opted_out",
+        "duplicate",
+    ]
+
+
+def test_an_opt_out_stays_left_out_when_the_file_is_submitted_again(tmp_path: Path) -> None:
+    _, first = walk_without(three(tmp_path / "liste.csv"), B)
+    assert first.left_out_file is not None
+    # Whoever gave fresh consent meanwhile is in the first list, not in what was left out of it.
+    for blocked in ([B], []):
+        kept, again = walk_without(first.left_out_file, *blocked)
+        assert (kept, again.opted_out, again.duplicate) == ([], 1, 0)
+
+
+@pytest.mark.parametrize("column", ["Portable", "value"])
+@pytest.mark.parametrize(
+    ("cell", "kept"),
+    [
+        ("06 00 00 00 09", ["+33600000009"]),
+        ("06 00 00 00 03", []),  # opted out as well
+        ("06 00 00 00 02", []),
+        ("+33600000002", []),
+        ("inconnu", []),
+        ("", []),
+    ],
+)
+def test_an_opt_out_with_another_number_is_written_to_if_that_one_is_fine(
+    tmp_path: Path, column: str, cell: str, kept: list[str]
+) -> None:
+    _, first = walk_without(three(tmp_path / "liste.csv"), B)
+    corrected = correct(first.left_out_file, {0: {column: cell}})
+    assert walk_without(corrected, C)[0] == kept
+
+
+def test_an_opt_out_given_on_the_command_line_is_told_by_its_place_without_itself() -> None:
+    recipients = from_numbers(["0600000001", "0600000042"])
+    recipients.blocked = {"+33600000042"}
+    assert [row.number for row in recipients] == [A]
+    assert recipients.warnings == ["--to, 2: opted_out: asked not to be written to."]
+    assert recipients.opted_out == 1
+
+
+# --- What was corrected, again ---
 
 
 def test_the_column_chosen_first_is_used_again_for_what_was_corrected(tmp_path: Path) -> None:

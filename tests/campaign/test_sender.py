@@ -27,7 +27,9 @@ TODAY = date(2026, 11, 24)
     ("given_name", "near"),
     [
         ("St-Denis", "StDenis"),
-        ("MAIRIE INFO", "MAIRIEINFO"),
+        ("MAIRIE INFO", ""),
+        ("Alerte !", ""),
+        ("Mairie-de-Saint-Martin", "MairiedeSai"),
         ("Évreux", "Evreux"),
         ("Œuilly", "OEuilly"),
         ("Saint-Martin-le-Vieux", "SaintMartin"),
@@ -50,6 +52,16 @@ def test_a_sender_that_phones_cannot_show_is_refused_with_one_near_it(
 def test_a_suggested_name_is_always_one_that_the_rule_takes(text: str) -> None:
     near = clean_name(text)
     assert near == "" or sender_fault(near) is None
+
+
+@given(
+    st.lists(st.sampled_from([*(word for word, _ in GENERIC), " ", "-", "36", "é", "L"])).map(
+        "".join
+    )
+)
+def test_no_name_is_suggested_that_operators_stop(text: str) -> None:
+    near = clean_name(text)
+    assert near == "" or list(lint(near)) == []
 
 
 @pytest.mark.parametrize("sender", ["STMARTIN", "36111", "38200", "+33600000001", "Mairie36"])

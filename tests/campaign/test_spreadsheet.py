@@ -4,8 +4,9 @@ import csv
 import io
 import os
 import struct
+import tracemalloc
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -375,11 +376,17 @@ def test_first_sheet_with_data_is_read_and_the_others_are_told(tmp_path: Path) -
     assert "Vide" not in table.warnings[0]
 
 
-def test_a_single_sheet_with_data_is_read_without_a_warning_even_if_hidden(tmp_path: Path) -> None:
-    path = write_xlsx(tmp_path / "a.xlsx", {"Vide": [], "Liste": LIST}, hidden="Liste")
-    with open_table(path) as table:
+def test_a_single_sheet_with_data_is_read_and_told_if_it_is_hidden(tmp_path: Path) -> None:
+    sheets = {"Vide": [], "Liste": LIST}
+    for hidden, told in (("Vide", []), ("Liste", ["the sheet “Liste” is hidden, and read"])):
+        path = write_xlsx(tmp_path / "a.xlsx", sheets, hidden=hidden)
+        with open_table(path) as table:
+            assert list(table.rows) == ROWS
+        assert len(table.warnings) == len(told)
+        assert all(map(str.__contains__, table.warnings, told))
+    with open_table(path, sheet="Liste") as table:
         assert list(table.rows) == ROWS
-    assert table.warnings == []
+    assert table.warnings == []  # whoever names it knows it
 
 
 @pytest.mark.parametrize("wanted", ["Élus 2024", "elus 2024", "ELUS2024"])
@@ -399,6 +406,21 @@ def test_an_unknown_sheet_is_refused_with_the_nearest_first(tmp_path: Path) -> N
 
 def test_a_workbook_without_data_has_no_rows(tmp_path: Path) -> None:
     assert read(write_xlsx(tmp_path / "a.xlsx", {"Vide": []})) == []
+
+
+def test_a_kind_of_which_nobody_knows_what_is_hidden_says_so(tmp_path: Path) -> None:
+    path = write_xlsx(tmp_path / "a.xlsx", {"Liste": LIST})
+    octets = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive, zipfile.ZipFile(io.BytesIO(octets)) as whole:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name == "xl/workbook.xml":
+                content = content.replace(b"<workbook", b"<!DOCTYPE workbook><workbook", 1)
+            archive.writestr(name, content)
+    with open_table(path) as table:
+        assert list(table.rows) == ROWS
+    assert len(table.warnings) == 1
+    assert "whether rows are hidden cannot be told" in table.warnings[0]
 
 
 # --- What is no list ---
@@ -520,6 +542,93 @@ def test_an_archive_of_another_kind_is_named_for_what_it_is(
         for name, content in members.items():
             archive.writestr(name, content)
     assert kind in refusal(path)
+
+
+def bend_members(octets: bytes, at: int, value: int) -> bytes:
+    """Write a field of every member's header, as APPNOTE.TXT 4.3.7 and 4.3.12 lay them out."""
+    bent = bytearray(octets)
+    for magic, offset in ((b"PK\x03\x04", at), (b"PK\x01\x02", at + 2)):
+        place = -1
+        while (place := octets.find(magic, place + 1)) >= 0:
+            struct.pack_into("<H", bent, place + offset, value)
+    return bytes(bent)
+
+
+FLAGS, COMPRESSION = 6, 8  # places of two fields
+
+
+def test_an_xls_whose_sectors_lead_in_circles_is_refused_before_they_fill_the_memory(
+    tmp_path: Path,
+) -> None:
+    path = write_xls(tmp_path / "a.xls", LIST)
+    octets = bytearray(path.read_bytes())
+    table = (struct.unpack_from("<I", octets, 76)[0] + 1) * 512
+    struct.pack_into("<I", octets, table, 0)  # the first sector follows itself
+    path.write_bytes(octets)
+    assert refusal(path) == f"{path} {DAMAGED}."
+
+
+@pytest.mark.parametrize("write", [write_ods, lambda path, rows: write_xlsx(path, {"A": rows})])
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        (FLAGS, 0x01, PROTECTED),
+        (COMPRESSION, 99, DAMAGED),
+        (COMPRESSION, zipfile.ZIP_BZIP2, DAMAGED),
+        (COMPRESSION, zipfile.ZIP_LZMA, DAMAGED),
+    ],
+    ids=["password", "unknown compression", "bzip2", "lzma"],
+)
+def test_an_archive_that_nobody_can_unpack_is_refused_with_the_reason(
+    tmp_path: Path, write: Callable[..., Path], field: int, value: int, told: str
+) -> None:
+    path = write(tmp_path / "liste", LIST)
+    path.write_bytes(bend_members(path.read_bytes(), field, value))
+    assert refusal(path) == f"{path} {told}."
+
+
+def test_a_password_on_any_archive_is_told_before_what_it_may_hold(tmp_path: Path) -> None:
+    path = tmp_path / "liste.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+    path.write_bytes(bend_members(path.read_bytes(), FLAGS, 0x01))
+    assert refusal(path) == f"{path} {PROTECTED}."
+
+
+def test_a_member_made_to_fill_the_memory_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "liste.ods"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", b" " * 60_000_000)
+    tracemalloc.start()
+    try:
+        told = refusal(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "is a document, not a spreadsheet" in told
+    assert most < 10_000_000
+
+
+@given(bends=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8))
+def test_an_archive_with_any_octets_bent_gives_rows_or_a_sentence(
+    whole_archives: list[bytes], bends: list[tuple[float, int]]
+) -> None:
+    for octets in map(bytearray, whole_archives):
+        for place, octet in bends:
+            octets[int(place * (len(octets) - 1))] = octet
+        try:
+            rows = read("-", stdin=io.BytesIO(octets))
+        except InputError:
+            rows = []
+        assert all(isinstance(cell, str) for row in rows for cell in row)
+
+
+@pytest.fixture(scope="module")
+def whole_archives(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """XLSX and ODS: of a bent XLS calamine may ask for more memory than any machine has."""
+    path = tmp_path_factory.mktemp("whole") / "liste"
+    return [write_xlsx(path, {"A": LIST}).read_bytes(), write_ods(path, LIST).read_bytes()]
 
 
 def test_an_old_word_document_is_named_for_what_it_is(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def site(tmp_path: Path) -> Site:
 
 def document(plan: Plan, *, ahead: int = 0, spent: int = 0) -> dict[str, Any]:
     made: dict[str, Any] = plan.document(
-        job=None, state="queued", segments_ahead=ahead, spent=spent, now=plan.now
+        job=None, state="queued", segments_ahead=ahead, spent=spent
     )
     return made
 
@@ -260,9 +260,7 @@ def test_where_some_numbers_have_no_price_the_bill_is_not_known_and_says_so(site
     config = site.config('price = { "+33" = 0.03 }')
     plan = site.plan(config, from_numbers([ONE, OVERSEAS]))
     assert document(plan)["price"] is None
-    assert "no price for numbers under no prefix of their own: what 1 message costs" in warnings(
-        plan
-    )
+    assert "no price for numbers under +262: what 1 message costs" in warnings(plan)
     assert document(site.plan(config, from_numbers([ONE])))["price"]["amount"] == "0.03"
 
 
@@ -301,7 +299,72 @@ def test_promotional_hours_that_end_too_early_are_told_with_what_is_queued(site:
     plan = site.plan(config, job_class="promotional", text="Fête. STOP au 36111")
     nine_hours = 9 * 3600 * 20  # to 20:00 in Paris
     assert warnings(plan, ahead=nine_hours - 100) == ""
-    assert "must stop at 20:00" in warnings(plan, ahead=nine_hours + 100)
+    assert warnings(plan, ahead=nine_hours + 100) == (
+        "Sending would not end before 20:00: it pauses then and goes on Wednesday at 08:00."
+    )
+    told = document(plan, ahead=nine_hours + 100)
+    assert datetime.fromisoformat(told["finish_at"]) == datetime(2026, 11, 25, 7, 0, 5, tzinfo=UTC)
+
+
+def test_overseas_numbers_end_by_their_own_hours(site: Site) -> None:
+    config = site.config()
+    plan = site.plan(
+        config,
+        from_numbers([ONE, OVERSEAS]),
+        job_class="promotional",
+        text="Fête. STOP au 36111",
+    )
+    told = document(plan, ahead=int(6.5 * 3600) * 20)  # 14:00 to 20:00 there, and from 08:00
+    assert datetime.fromisoformat(told["finish_at"]).astimezone(UTC).hour == 4
+    assert "numbers under +262" in "".join(told["warnings"])
+
+
+def test_numbers_that_fewer_accounts_take_set_the_time(site: Site) -> None:
+    numbers = [f"+2626920000{at:02}" for at in range(80)]
+    both = site.plan(site.config("", ""), from_numbers(numbers))
+    one = site.plan(site.config('prefixes = ["+33"]', ""), from_numbers(numbers))
+    assert (document(both)["seconds"], document(one)["seconds"]) == (2, 4)
+
+
+def test_a_job_begins_when_it_is_scheduled_and_its_validity_runs_from_there(site: Site) -> None:
+    later = NOW + timedelta(hours=5)
+    plan = site.plan(site.config(), starts_at=later, expires_s=3600.0)
+    assert plan.order.starts_at == int(later.timestamp() * 1000)
+    assert plan.order.expires_at == int((later + timedelta(hours=1)).timestamp() * 1000)
+    told = document(plan)
+    assert datetime.fromisoformat(told["starts_at"]) == later
+    assert datetime.fromisoformat(told["finish_at"]) >= later
+    with pytest.raises(InputError, match="is past"):
+        site.plan(site.config(), starts_at=NOW)
+    with pytest.raises(InputError, match="more than a year"):
+        site.plan(site.config(), starts_at=NOW + timedelta(days=366))
+
+
+def test_a_drill_says_so_in_its_first_words_and_is_an_alert(site: Site) -> None:
+    drill = {"exercise": True, "job_class": "alert"}
+    assert site.plan(site.config(), text="Crue.", **drill).order.text == "EXERCICE EXERCICE Crue."
+    marked = site.plan(site.config(), text="Exercice exercice : crue", **drill)
+    assert marked.order.text == "Exercice exercice : crue"
+    assert marked.order.exercise
+    with pytest.raises(InputError, match="--class alert"):
+        site.plan(site.config(), exercise=True)
+
+
+def test_only_those_named_may_send_a_class_that_names_some(site: Site) -> None:
+    config = site.config(more='[class.alert]\nusers = ["maire"]')
+    with pytest.raises(InputError, match=r"stagiaire may not send the class alert.*users"):
+        site.plan(config, job_class="alert", ordered_by="stagiaire")
+    site.plan(config, job_class="alert", ordered_by="maire")
+    site.plan(config, ordered_by="stagiaire")
+
+
+def test_whoever_opted_out_is_left_out_and_counted(site: Site) -> None:
+    recipients = from_numbers([ONE, TWO])
+    recipients.blocked = {TWO}
+    told = document(site.plan(site.config(), recipients))
+    assert told["recipients"] | {"read": 2} == {
+        "read": 2, "queued": 1, "invalid": 0, "duplicate": 0, "opted_out": 1,
+    }  # fmt: skip
 
 
 def test_a_sender_is_held_to_the_rule_of_the_configuration(site: Site) -> None:

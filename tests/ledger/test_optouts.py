@@ -352,6 +352,17 @@ def test_what_never_left_is_not_what_a_stop_answers_to(ledger: Ledger) -> None:
     assert lists(ledger) == {(MARTIN, "ecole", A)}
 
 
+def test_what_the_smsc_refused_is_not_what_a_stop_answers_to(ledger: Ledger) -> None:
+    send(ledger, A, purpose="ecole")
+    send(ledger, A, purpose="fetes", leave=False)
+    (claim,) = ledger.claim(1)
+    refused = ledger.answer(claim, status=0x0B)  # ESME_RINVDSTADR
+    ledger.turn(Arrivals(answered=[refused]))
+    receive(ledger)
+    stop(ledger)
+    assert lists(ledger) == {(MARTIN, "ecole", A)}
+
+
 def test_the_confirmation_of_a_stop_is_not_what_another_stop_answers_to(ledger: Ledger) -> None:
     send(ledger, A, purpose="fetes")
     receive(ledger)
@@ -570,7 +581,8 @@ def test_whoever_is_put_on_several_lists_is_told_once(ledger: Ledger) -> None:
     confirmations = {MARTIN: CONFIRMED, DENIS: CONFIRMED._replace(sender="36222")}
     applied = stop(ledger, confirmations)
     assert (len(applied.added), applied.confirmations) == (2, 1)
-    assert len(list_jobs(ledger.db)) == 1
+    (job,) = list_jobs(ledger.db)
+    assert (job.tenant, job.sender) == (MARTIN, "STMARTIN")
 
 
 def test_a_tenant_without_a_confirmation_sends_none(ledger: Ledger) -> None:
@@ -591,13 +603,14 @@ def test_what_is_no_phone_number_is_put_on_the_list_and_not_written_to(ledger: L
 
 def test_a_confirmation_goes_the_route_of_its_number(ledger: Ledger) -> None:
     routes = route_ids(ledger.db, ["+262", "+2626", "+590"])
-    island = "+262692000001"
-    receive(ledger, source=island[1:])
-    receive(ledger, source=A[1:])
+    island, other = "+262692000001", "+590690000001"
+    for number in (island, A, other):
+        receive(ledger, source=number[1:])
     stop(ledger, {DENIS: CONFIRMED._replace(prefixes=("+262", "+2626", "+596"))})
     claims = ledger.claim(5, routes=frozenset({routes["+2626"]}))
     assert [claim.recipient for claim in claims] == [island]
-    assert [claim.recipient for claim in ledger.claim(5)] == [A]
+    claims = ledger.claim(5, routes=frozenset({0}))
+    assert [claim.recipient for claim in claims] == [A, other]
 
 
 # What operators tell

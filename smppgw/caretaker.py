@@ -1,0 +1,234 @@
+"""What a gateway does beside sending: it answers STOPs, learns opt-outs, keeps retention, looks.
+
+Nothing here is in a hurry and nothing may hold a turn: long reading is done on a connection of its
+own, writing in transactions of milliseconds with a rest between them. When the database cannot be
+written it is left for later; the turn says so.
+"""
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from smppgw import __version__
+from smppgw.campaign.budget import month_of
+from smppgw.campaign.optouts import confirmations
+from smppgw.campaign.readiness import Bind, Seen, evaluate, limited
+from smppgw.config import Config
+from smppgw.errors import ContradictionError, DatabaseError
+from smppgw.ledger import audit
+from smppgw.ledger.database import Database, transaction
+from smppgw.ledger.hashing import Hasher
+from smppgw.ledger.optouts import STOPS_AT_ONCE, add_learned, apply_stops, find_senders
+from smppgw.ledger.retention import BEGINNING, Periods, purge_some
+from smppgw.ledger.standing import Standing, spent, standing
+from smppgw.ledger.writer import Reader, Writer
+from smppgw.metrics import Metrics
+
+log = structlog.get_logger()
+
+ACTOR = "gateway"
+LOOK_S = 10.0  # how often whether an alert could leave is judged
+SPENT_S = 60.0  # how often budgets are counted
+PURGE_S = 86_400.0
+REST_S = 0.05  # between two slices of retention
+RETRY_S = 5.0
+
+
+class Caretaker:
+    """One task beside the turn; the gateway owns it."""
+
+    def __init__(
+        self,
+        config: Config,
+        writer: Writer,
+        reader: Reader,
+        metrics: Metrics,
+        *,
+        binds: Callable[[], Sequence[Bind]],
+        problem: Callable[[], str | None],
+        queued: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            config: what to go by.
+            writer: the way to the ledger, shared with the turn.
+            reader: a way of its own.
+            metrics: where what is seen is shown.
+            binds: tells how the links stand.
+            problem: says what is wrong with the database, or None.
+            queued: called when something waits that no other process wrote.
+        """
+        self._config = config
+        self._changed = False
+        self._writer = writer
+        self._reader = reader
+        self._metrics = metrics
+        self._binds = binds
+        self._problem = problem
+        self._queued = queued
+        self._hasher: Hasher | None = None
+        self._called = asyncio.Event()
+        self._asked = True  # a STOP may have been left by the gateway before
+        self._refused: list[tuple[int, str]] = []
+        self._spent: dict[str, int] = {}
+        self._next_look = self._next_count = self._next_purge = 0.0
+
+    def call(self, refused: Sequence[tuple[int, str]], *, asked: bool) -> None:
+        """Take note of what a turn brought.
+
+        Args:
+            refused: messages whose recipients opted out with the operator, with the channel.
+            asked: texts came from phones.
+        """
+        if refused or asked:
+            self._refused += refused
+            self._asked |= asked
+            self._called.set()
+
+    def reload(self, config: Config) -> None:
+        """Go by another configuration from now on, and write down that it is another."""
+        self._config = config
+        self._changed = True
+        self._called.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            wait_s = RETRY_S
+            try:
+                await self._round(time.monotonic())
+                wait_s = max(0.0, self._next_look - time.monotonic())
+            except ContradictionError:
+                raise
+            except DatabaseError as error:
+                log.warning("care.postponed", reason=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._called.wait()
+                    self._called.clear()
+
+    async def _round(self, now: float) -> None:
+        if now >= self._next_look:
+            self._next_look = now + LOOK_S
+            await self._look()
+        if now >= self._next_count:
+            self._next_count = now + SPENT_S
+            await self._count_spent()
+        hasher = self._hasher or Hasher.open(self._config.retention.key_file)
+        self._hasher = hasher
+        if self._changed:
+            await self._writer.call(note_config, "config.changed", self._config, _now_ms())
+            self._changed = False
+        if self._asked:
+            await self._answer_stops(hasher)
+        if self._refused:
+            refused, self._refused = self._refused, []
+            try:
+                added = await self._writer.call(add_learned, hasher, refused, _now_ms())
+            except DatabaseError:
+                self._refused = refused + self._refused
+                raise
+            self._count(added, "operator")
+        if now >= self._next_purge:
+            await self._purge(hasher)
+            self._next_purge = now + PURGE_S
+
+    async def _answer_stops(self, hasher: Hasher) -> None:
+        senders = {tenant.name: tenant.sender for tenant in self._config.tenant}
+        answers = await self._reader.call(find_senders, senders, self._config.gateway.region)
+        if answers:
+            applied = await self._writer.call(
+                apply_stops,
+                hasher,
+                answers,
+                _now_ms(),
+                confirmations=confirmations(self._config),
+            )
+            self._count(len(applied.added), "sms")
+            if applied.confirmations:
+                self._queued()
+        self._asked = len(answers) == STOPS_AT_ONCE
+        if self._asked:
+            self._called.set()
+
+    def _count(self, added: int, source: str) -> None:
+        if added:
+            self._metrics.optouts_total.inc(added)
+            log.info("optouts.added", count=added, source=source)
+
+    async def _count_spent(self) -> None:
+        first, last = month_of(datetime.now(ZoneInfo(self._config.gateway.timezone)))
+        self._spent = await self._reader.call(
+            spent,
+            list(limited(self._config)),
+            int(first.timestamp() * 1000),
+            int(last.timestamp() * 1000),
+        )
+        for tenant in self._config.tenant:
+            if tenant.segments_a_month is not None:
+                used = self._spent.get(tenant.name, 0)
+                self._metrics.budget_segments.labels(tenant.name).set(tenant.segments_a_month)
+                self._metrics.budget_used_segments.labels(tenant.name).set(used)
+
+    async def _look(self) -> None:
+        """Judge whether an alert could leave."""
+        problem, stands = self._problem(), Standing(0, None)
+        try:
+            stands = await self._reader.call(standing)
+        except DatabaseError as error:
+            problem = str(error)
+        free = None
+        with suppress(OSError):
+            free = shutil.disk_usage(self._writer.path.absolute().parent).free
+            self._metrics.disk_free_bytes.set(free)
+        seen = Seen(
+            running=True,
+            binds=self._binds(),
+            database=problem,
+            free_octets=free,
+            spent=self._spent,
+            latest_at=stands.latest_at,
+            drilled_at=stands.drilled_at,
+            now=_now_ms(),
+        )
+        for condition in evaluate(self._config, seen):
+            self._metrics.ready.labels(condition.name).set(condition.ok)
+
+    async def _purge(self, hasher: Hasher) -> None:
+        """Apply the retention periods, slice by slice."""
+        retention = self._config.retention
+        periods = Periods(
+            *(int(s * 1000) for s in (retention.text_s, retention.number_s, retention.audit_s))
+        )
+        now, purged = _now_ms(), BEGINNING
+        while purged.more:
+            purged = await self._writer.call(purge_some, hasher, periods, now, ACTOR, purged)
+            await asyncio.sleep(REST_S)
+        if purged.counts:
+            log.info("retention.applied", **purged.counts)
+
+
+def note_config(db: Database, action: str, config: Config, now: int) -> None:
+    """Write to the audit with which configuration the gateway works: its digest, secrets masked.
+
+    Args:
+        db: the ledger, in the writer.
+        action: gateway.started or config.changed.
+        config: the configuration.
+        now: milliseconds since 1970.
+    """
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    with transaction(db):
+        audit.note(db, now, ACTOR, action, configuration=digest, version=__version__)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
