@@ -48,6 +48,26 @@ format: $(VENV)/.dev ## Format the code
 bench: $(VENV)/.bench ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
 	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON))
 
+MAN := deploy/data/share/man/man1/smppgw.1
+.PHONY: man
+man: $(VENV)/.runtime ## Write the manual page from the help of the commands
+	@$(BIN)/python -m smppgw.cli.man > $(MAN).new && mv $(MAN).new $(MAN)
+
+# The time of the last commit stands in the archive: whoever builds it gets the same octets.
+.PHONY: wheel
+wheel: $(VENV)/.runtime ## Build the wheel into dist/
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1700000000)} \
+		$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-index \
+		--no-build-isolation --wheel-dir dist .
+
+.PHONY: wheel-check
+wheel-check: $(VENV)/.runtime ## Install the wheel elsewhere, with the pinned requirements, and run it
+	@$(BIN)/python -m tests.package.wheel
+
+.PHONY: prometheus
+prometheus: $(VENV)/.test ## Ask a real Prometheus every query of deploy/ (needs Debian's prometheus)
+	@$(BIN)/python -m tests.deploy.live
+
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Feed sessions broken streams for FUZZ_SECONDS (600)

@@ -26,7 +26,7 @@ from smppgw.ledger import audit
 from smppgw.ledger.database import Database, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.optouts import STOPS_AT_ONCE, add_learned, apply_stops, find_senders
-from smppgw.ledger.retention import BEGINNING, Periods, purge_some
+from smppgw.ledger.retention import BEGINNING, Periods, Purged, purge_some
 from smppgw.ledger.standing import Standing, spent, standing
 from smppgw.ledger.writer import Reader, Writer
 from smppgw.metrics import Metrics
@@ -79,6 +79,8 @@ class Caretaker:
         self._asked = True  # a STOP may have been left by the gateway before
         self._refused: list[tuple[int, str]] = []
         self._spent: dict[str, int] = {}
+        self._purged: Purged | None = None  # how far the round of retention is that goes on now
+        self._purged_at = 0  # the time that it goes by
         self._next_look = self._next_count = self._next_purge = 0.0
 
     def call(self, refused: Sequence[tuple[int, str]], *, asked: bool) -> None:
@@ -100,12 +102,23 @@ class Caretaker:
         self._called.set()
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled; what was learned until then is written down."""
+        try:
+            await self._rounds()
+        except asyncio.CancelledError:
+            if self._refused and self._hasher is not None:
+                with suppress(DatabaseError):  # the turn says so
+                    await self._learn(self._hasher)
+            raise
+
+    async def _rounds(self) -> None:
         while True:
             wait_s = RETRY_S
             try:
                 await self._round(time.monotonic())
                 wait_s = max(0.0, self._next_look - time.monotonic())
+                if self._purged is not None:
+                    wait_s = min(wait_s, REST_S)
             except ContradictionError:
                 raise
             except DatabaseError as error:
@@ -116,48 +129,69 @@ class Caretaker:
                     self._called.clear()
 
     async def _round(self, now: float) -> None:
-        if now >= self._next_look:
-            self._next_look = now + LOOK_S
-            await self._look()
+        """Do what is due: first what only reads, so that a full disk does not hide how things are.
+
+        Of retention it is one slice, so that nobody who sent a STOP waits for the others.
+        """
         if now >= self._next_count:
             self._next_count = now + SPENT_S
             await self._count_spent()
+        if now >= self._next_look:
+            self._next_look = now + LOOK_S
+            await self._look()
         hasher = self._hasher or Hasher.open(self._config.retention.key_file)
         self._hasher = hasher
         if self._changed:
-            await self._writer.call(note_config, "config.changed", self._config, _now_ms())
-            self._changed = False
+            await self._note_change()
         if self._asked:
             await self._answer_stops(hasher)
         if self._refused:
-            refused, self._refused = self._refused, []
-            try:
-                added = await self._writer.call(add_learned, hasher, refused, _now_ms())
-            except DatabaseError:
-                self._refused = refused + self._refused
-                raise
-            self._count(added, "operator")
+            await self._learn(hasher)
         if now >= self._next_purge:
             await self._purge(hasher)
-            self._next_purge = now + PURGE_S
+            if self._purged is None:
+                self._next_purge = now + PURGE_S
+
+    async def _note_change(self) -> None:
+        self._changed = False  # before writing: there may be another one meanwhile
+        try:
+            await self._writer.call(note_config, "config.changed", self._config, _now_ms())
+        except DatabaseError:
+            self._changed = True
+            raise
 
     async def _answer_stops(self, hasher: Hasher) -> None:
         senders = {tenant.name: tenant.sender for tenant in self._config.tenant}
-        answers = await self._reader.call(find_senders, senders, self._config.gateway.region)
-        if answers:
-            applied = await self._writer.call(
-                apply_stops,
-                hasher,
-                answers,
-                _now_ms(),
-                confirmations=confirmations(self._config),
-            )
-            self._count(len(applied.added), "sms")
-            if applied.confirmations:
-                self._queued()
-        self._asked = len(answers) == STOPS_AT_ONCE
-        if self._asked:
+        self._asked = False  # before looking: what comes meanwhile wants another look
+        try:
+            answers = await self._reader.call(find_senders, senders, self._config.gateway.region)
+            if answers:
+                applied = await self._writer.call(
+                    apply_stops,
+                    hasher,
+                    answers,
+                    _now_ms(),
+                    confirmations=confirmations(self._config),
+                )
+                self._count(len(applied.added), "sms")
+                if applied.confirmations:
+                    self._queued()
+        except DatabaseError:
+            self._asked = True
+            raise
+        if len(answers) == STOPS_AT_ONCE:
+            self._asked = True
             self._called.set()
+
+    async def _learn(self, hasher: Hasher) -> None:
+        """Put those on the list of whom the operator said that they opted out."""
+        refused, self._refused = self._refused, []
+        try:
+            added = await self._writer.call(add_learned, hasher, refused, _now_ms())
+        except DatabaseError:
+            self._refused = refused + self._refused
+            raise
+        self._count(added, "operator")
 
     def _count(self, added: int, source: str) -> None:
         if added:
@@ -203,16 +237,18 @@ class Caretaker:
             self._metrics.ready.labels(condition.name).set(condition.ok)
 
     async def _purge(self, hasher: Hasher) -> None:
-        """Apply the retention periods, slice by slice."""
+        """Apply the retention periods, a slice of them."""
         retention = self._config.retention
         periods = Periods(
             *(int(s * 1000) for s in (retention.text_s, retention.number_s, retention.audit_s))
         )
-        now, purged = _now_ms(), BEGINNING
-        while purged.more:
-            purged = await self._writer.call(purge_some, hasher, periods, now, ACTOR, purged)
-            await asyncio.sleep(REST_S)
-        if purged.counts:
+        if self._purged is None:
+            self._purged, self._purged_at = BEGINNING, _now_ms()
+        purged = await self._writer.call(
+            purge_some, hasher, periods, self._purged_at, ACTOR, self._purged
+        )
+        self._purged = purged if purged.more else None
+        if purged.counts and not purged.more:
             log.info("retention.applied", **purged.counts)
 
 

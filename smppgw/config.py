@@ -595,12 +595,19 @@ class Config(Section):
         return tenant.rewrite or ("full" if job_class == "alert" else "gentle")
 
 
-def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    secrets: bool = True,
+) -> Config:
     """Read the configuration.
 
     Args:
         path: the file; else $SMPPGW_CONFIG, else ./config.toml.
         environ: the environment; else the process's own.
+        secrets: also find the passwords; who does not bind may do without those that stand
+            elsewhere.
 
     Raises:
         ConfigError: it cannot be used, with every reason why.
@@ -608,7 +615,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     environ = os.environ if environ is None else environ
     path = path or Path(environ.get("SMPPGW_CONFIG") or "config.toml")
     document = _read(path)
-    problems = [*_resolve(document, path.absolute().parent, environ), *_contradictions(document)]
+    problems = [
+        *_resolve(document, path.absolute().parent, environ, secrets=secrets),
+        *_contradictions(document),
+    ]
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
@@ -651,7 +661,7 @@ def _tables(document: dict[str, Any], kind: str) -> list[tuple[int, dict[str, An
 
 
 def _resolve(
-    document: dict[str, Any], folder: Path, environ: Mapping[str, str]
+    document: dict[str, Any], folder: Path, environ: Mapping[str, str], *, secrets: bool
 ) -> Iterator[_Problem]:
     """Put paths beside the file and secrets in their place; yields what is wrong with the secrets.
 
@@ -671,7 +681,7 @@ def _resolve(
         if isinstance(smsc.get("tls"), dict):
             _put_beside(folder, smsc["tls"], _TLS_FILES)
         key, problem = _find_password(smsc, environ)
-        if problem:
+        if problem and (secrets or key == "password"):
             place = _table_name("smsc", number, document)
             yield _Problem(("smsc", number, key), f"{place} {key}: {problem}")
 

@@ -201,6 +201,7 @@ class Gateway:
                 opens_at=time.monotonic() + rest_s,
             )
             self._accounts.append(account)
+            self._metrics.begin(smsc.name)
             for number, kind in enumerate(smsc.bind_kinds, 1):
                 link = Link(
                     len(self._links),

@@ -84,6 +84,14 @@ class Metrics:
             setattr(self, name, histogram)
         self.build_info.labels(__version__).set(1)
 
+    def begin(self, smsc: str) -> None:
+        """Show an account's counters from the start, so that their first value is an increase."""
+        self.submit_sm_total.labels(smsc)
+        self.submit_sm_resp_total.labels(smsc, "ESME_ROK")
+        self.receipts_total.labels(smsc, "DELIVRD")
+        self.link_reconnects_total.labels(smsc)
+        self.segments_cost_total.labels(smsc)
+
     submit_sm_total: Counter
     submit_sm_resp_total: Counter
     receipts_total: Counter

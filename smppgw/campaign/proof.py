@@ -26,6 +26,7 @@ NUMBERS = ("masked", "hashed", "clear")
 SHARES = (50, 95, 99)  # percent
 _HASH = "#"  # before a number that retention has replaced
 _MASKED_HASH_DIGITS = 8
+_MASKABLE = 11  # characters: of fewer, what is shown would leave too few to guess
 _ROWS_AT_ONCE = 500
 
 
@@ -132,6 +133,8 @@ def mask(number: str) -> str:
     """Hide the middle of a number, +336****5678, and most of a hash."""
     if number.startswith(_HASH):
         return f"{number[: 1 + _MASKED_HASH_DIGITS]}…"
+    if len(number) < _MASKABLE:
+        return "****"
     return f"{number[:4]}****{number[-4:]}"
 
 
@@ -255,7 +258,6 @@ def _row(facts: Facts, message: Sent, shown: Callable[[str], str]) -> dict[str, 
         "accepted_at": facts.iso(message.accepted_at),
         "done_at": facts.iso(message.done_at),
         "segments": message.segments,
-        "attempts": message.attempts,
         "smsc": message.smsc,
         "smsc_message_ids": message.smsc_message_ids,
         "error": message.error,

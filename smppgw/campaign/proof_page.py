@@ -38,7 +38,7 @@ _STEPS_S = (
 def page_chunks(
     facts: Facts, messages: Iterable[Sent], shown: Callable[[str], str], language: Language
 ) -> Iterator[str]:
-    """Yield a proof as an HTML page, row by row; 100,000 messages take 25 MB.
+    """Yield a proof as an HTML page, row by row; 100,000 messages are 10 MB in 2 s.
 
     Args:
         facts: what it says.
@@ -95,7 +95,10 @@ class _Page:
         if at is None:
             return "–"
         local = self._facts.local(at)
-        return local.strftime("%H:%M:%S" if local.date() == self._day else "%d/%m %H:%M:%S")
+        clock = f"{local:%H:%M:%S}"
+        return (
+            clock if local.date() == self._day else f"{local:{self._language.short_date}} {clock}"
+        )
 
     def _duration(self, seconds: float | None) -> str:
         if seconds is None:

@@ -14,6 +14,7 @@ class Language:
         thousands: Between each three digits.
         percent: Behind a share.
         date: A day, for strftime.
+        short_date: A day without its year.
         words: Sentences and titles, by name; some have {places} to fill.
         states: What a state of a message is called, and what it means.
         actions: What an action of the audit is called.
@@ -26,6 +27,7 @@ class Language:
     thousands: str
     percent: str
     date: str
+    short_date: str
     words: Mapping[str, str]
     states: Mapping[str, tuple[str, str]]
     actions: Mapping[str, str]
@@ -39,10 +41,11 @@ FRENCH = Language(
     thousands="\u202f",
     percent="\u00a0%",
     date="%d/%m/%Y",
+    short_date="%d/%m",
     words={
         "title": "Preuve d’envoi",
         "job": "Envoi n° {job}",
-        "written": "Établie le {at}<br>par {by}",
+        "written": "Établie le {at}<br/>par {by}",
         "somebody": "une personne non enregistrée",
         "exercise": "EXERCICE",
         "exercise_note": "Cet envoi était un exercice. Aucun danger n’était annoncé.",
@@ -195,11 +198,12 @@ ENGLISH = Language(
     decimal=".",
     thousands=",",
     percent="%",
-    date="%d/%m/%Y",
+    date="%Y-%m-%d",
+    short_date="%m-%d",
     words={
         "title": "Proof of sending",
         "job": "Job {job}",
-        "written": "Written on {at}<br>by {by}",
+        "written": "Written on {at}<br/>by {by}",
         "somebody": "somebody not recorded",
         "exercise": "DRILL",
         "exercise_note": "This was a drill. No danger was announced.",

@@ -28,7 +28,7 @@ def audit() -> None:
 @click.pass_obj
 def list_(config_path: Path | None, job: int | None, limit: int | None, as_json: bool) -> None:
     """List who did what, newest first."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     zone = ZoneInfo(config.gateway.timezone)
     with _ledger(config) as db:
         if job is not None:
@@ -62,7 +62,7 @@ def verify_(config_path: Path | None, expect: str | None, as_json: bool) -> int:
     Exit status 1 where any was. Write the last hash down somewhere else, now and then: with
     --expect it shows even that the whole of it was written anew.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     path = config.gateway.database
     with _ledger(config) as db, snapshot(db):
         problems, end = list(verify(db)), head(db)

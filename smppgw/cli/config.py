@@ -59,7 +59,7 @@ def show(config_path: Path | None, as_json: bool) -> None:
 
     Passwords are masked. What is printed is a configuration that can be read again.
     """
-    effective = load(config_path)
+    effective = load(config_path, secrets=False)
     tables = _tables(effective)
     if as_json:
         show_json(json.loads(json.dumps(tables, default=str)))  # days and prices are text

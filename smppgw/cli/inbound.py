@@ -32,7 +32,7 @@ def list_(config_path: Path | None, since: float | None, limit: int | None, as_j
     A long text is here once all its parts came; where some did not come in time, it is here with
     […] in their place.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     from_ms = 0 if since is None else int((time.time() - since) * 1000)
     with closing(open_database(path)) as db, explained(path):

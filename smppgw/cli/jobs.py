@@ -47,7 +47,7 @@ def jobs() -> None:
 @click.pass_obj
 def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
     """List the jobs, newest first."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         found = list_jobs(db, limit)
     zone = ZoneInfo(config.gateway.timezone)
@@ -78,7 +78,7 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
 @click.pass_obj
 def show(config_path: Path | None, job: int, as_json: bool) -> None:
     """Show one job: its times, and how many messages are in each state."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         found = require(db, job)
     if as_json:
@@ -93,7 +93,7 @@ def show(config_path: Path | None, job: int, as_json: bool) -> None:
 @click.pass_obj
 def watch(config_path: Path | None, job: int, as_json: bool) -> None:
     """Follow one job until nothing of it can change any more."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         require(db, job)
         found = follow(db, config, job, timeout_s=None, show=not as_json)
@@ -124,7 +124,7 @@ def report(
     Its columns: number, state, submitted_at, accepted_at, done_at, segments, error, exercise: yes
     where it was a drill.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     format_ = "json" if as_json else format_
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")

@@ -101,7 +101,7 @@ def list_(
 
     Numbers are masked, and shown as the beginning of a hash once retention has taken them.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     with closing(open_database(path)) as db, explained(path):
         found = ledger.list_optouts(db, tenant, purpose, limit)
@@ -144,7 +144,7 @@ def add(
 
     What waits for them is not sent either. One that is there already stays as it is.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     whose = find_tenant(config, tenant).name
     asked = _read(config, numbers)
     entries = [OptOut(whose, purpose, number, "command", reason) for number in asked]
@@ -177,7 +177,7 @@ def remove(
 
     Only where the person has agreed anew to be written to. Asks at a terminal.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     whose = find_tenant(config, tenant).name
     asked = _read(config, numbers)
     err.print(_CONSENT)
@@ -232,7 +232,7 @@ def import_(
     FILE is XLSX, XLS, ODS or CSV; - is CSV on standard input. Rows without a usable number are
     written to a file, as submit does.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     whose = find_tenant(config, tenant).name
     with open_recipients(
         file, column=column, sheet=sheet, region=config.gateway.region

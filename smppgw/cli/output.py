@@ -136,7 +136,9 @@ def set_up_logs(*, quiet: bool = False) -> None:
     """
     terminal = sys.stderr.isatty()
     renderer: Any = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))
+        if terminal
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

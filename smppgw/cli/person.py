@@ -54,7 +54,7 @@ def export(config_path: Path | None, number: str, output: Path | None, as_json: 
     Messages with their texts and times, texts received, opt-outs; also what is kept under the hash
     of the number alone. The audit notes that it was given out.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     e164 = _e164(config, number)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     if output is not None and output.exists():
@@ -87,7 +87,7 @@ def erase(config_path: Path | None, number: str, yes: bool, as_json: bool) -> in
     person again. Exit status 1 while messages to it are on their way: those are erased by another
     call, later. Asks at a terminal.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     e164, path = _e164(config, number), config.gateway.database
     hasher = Hasher.open(config.retention.key_file)
     with closing(open_database(path)) as db, explained(path):

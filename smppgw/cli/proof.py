@@ -70,7 +70,7 @@ def proof(
     form = output.suffix.lower().removeprefix(".")
     if form not in ("html", "json"):
         raise click.UsageError("Name the file .html, for people, or .json, for machines.")
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         if require(db, job).state == "loading":
             raise InputError(f"Job {job} is still being submitted: there is nothing to prove yet.")

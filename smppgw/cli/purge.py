@@ -37,7 +37,7 @@ def purge(config_path: Path | None, dry_run: bool, as_json: bool) -> None:
     Texts and personal fields go first, then numbers, in whose place a keyed hash stays; counts and
     states are kept. The gateway goes on meanwhile.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     path, now = config.gateway.database, time.time_ns() // 1_000_000
     periods = periods_of(config.retention)
     emptied = True

@@ -27,7 +27,7 @@ def ready(config_path: Path | None, as_json: bool) -> int:
 
     Exit status 1 where anything stands against it. Fit for a timer: it changes nothing.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     conditions = evaluate(config, _look(config))
     failed = [condition.name for condition in conditions if not condition.ok]
     if as_json:

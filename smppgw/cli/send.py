@@ -149,7 +149,7 @@ def submit(
     yes, wait, timeout = order["yes"], order["wait"], order["timeout"]
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is how long --wait follows: add --wait.")
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     if dry_run:
         return _preview(config, order, as_json)
     asked = not yes and not as_json and sys.stdin.isatty() and order["recipients_file"] != "-"
@@ -184,7 +184,7 @@ def submit(
 @click.pass_obj
 def preview(config_path: Path | None, /, as_json: bool, **order: Any) -> int:
     """Show whom submit would write to, and what it would cost. Queues nothing."""
-    return _preview(load(config_path), order, as_json)
+    return _preview(load(config_path, secrets=False), order, as_json)
 
 
 def _preview(config: Config, order: dict[str, Any], as_json: bool) -> int:

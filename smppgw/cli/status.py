@@ -57,7 +57,7 @@ def _look(path: Path) -> _Seen:
 @click.pass_obj
 def status(config_path: Path | None, as_json: bool) -> None:
     """Show the gateway, its links, its queue and its receipts."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     seen = _look(path)
     running, receipts = seen.running, seen.receipts.values()

@@ -27,7 +27,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
 
     What has left is not called back, and the validity of what waits runs on.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         paused = steer.pause(db, job, _now_ms(), whoami())
     _show(paused, config, as_json)
@@ -39,7 +39,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
 @click.pass_obj
 def resume(config_path: Path | None, job: int, as_json: bool) -> None:
     """Go on with a job that was paused."""
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         resumed = steer.resume(db, job, _now_ms(), whoami())
     _show(resumed, config, as_json)
@@ -55,7 +55,7 @@ def cancel(config_path: Path | None, job: int, yes: bool, as_json: bool) -> None
 
     What has left is not called back; its receipts are still recorded. Asks at a terminal.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         if not yes and not as_json and sys.stdin.isatty():
             waiting = require(db, job).counts["queued"]
@@ -82,7 +82,7 @@ def retry(
     """
     flags = {"unknown": unknown, "undelivered": undelivered}
     states = {state for state, wanted in flags.items() if wanted} or {"rejected", "expired"}
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with _ledger(config) as db:
         retried = steer.retry(db, job, states, _now_ms(), whoami())
         found = require(db, job)

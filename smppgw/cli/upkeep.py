@@ -22,7 +22,7 @@ def backup(config_path: Path | None, file: Path, as_json: bool) -> None:
     The copy holds numbers and texts: it is readable by its owner alone. In it every job that could
     still send is paused, so that nobody is written to twice when it is put back.
     """
-    config = load(config_path)
+    config = load(config_path, secrets=False)
     with closing(open_database(config.gateway.database)) as db, explained(file):
         paused = upkeep.backup(db, file)
         octets = file.stat().st_size
@@ -46,7 +46,7 @@ def verify(config_path: Path | None, as_json: bool) -> int:
     Exit status 1 where anything is. Reads all of it: minutes for tens of millions of messages; the
     gateway goes on meanwhile.
     """
-    path = load(config_path).gateway.database
+    path = load(config_path, secrets=False).gateway.database
     problems = []
     with closing(open_database(path)) as db:
         try:

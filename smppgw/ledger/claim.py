@@ -10,6 +10,7 @@ recipient asked not to be written to.
 Runs inside the turn's transaction; time is handed in, milliseconds since 1970.
 """
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,11 @@ LANES = ("alert", "service", "promotional")  # in the order of claiming
 CONFIRMATION = (
     "optout-confirmation"  # the purpose of what answers a STOP, which no opt-out silences
 )
+# Messages that are suppressed in one turn: a list of 50,000 opt-outs must not hold an alert.
+SUPPRESSED_AT_ONCE = 500
+# Opt-outs of so long before a job was made are looked for as well, though they were left out of it:
+# the clock may have been set back since.
+CLOCK_MARGIN_MS = 600_000
 _STREAMS_AT_ONCE = 16
 _EVERY_ROUTE = (1 << (1 << ROUTE_BITS)) - 1
 _ONE = (1,)
@@ -156,21 +162,22 @@ class Claiming:
         self._shares = shares
         self._silences = silences
         self._charged = 0  # segments, of the piece that is being claimed
+        self._suppressed = 0  # messages
 
     def claim(self, demands: Sequence[Demand]) -> None:
         """Give each link the segments that it may write now, alerts first."""
         self._release()
         wanting = {d.link: d for d in map(self._continue, demands) if d.slots > 0}
         for lane, job_class in enumerate(LANES):
-            if wanting:
+            if wanting and not self._tired:
                 self._claim_lane(lane, job_class, wanting)
         accounts = {d.account_id for d in demands if d.link in self.claimed.claims}
         self.db.executemany(
             "UPDATE account SET claimed_at = ? WHERE id = ?",
             [(self.now, account_id) for account_id in sorted(accounts)],
         )
-        self.claimed.exhausted = set(wanting)
-        if wanting:
+        if wanting and not self._tired:
+            self.claimed.exhausted = set(wanting)
             (self.claimed.next_due_at,) = self.db.execute(
                 "SELECT min(ready_at) FROM stream JOIN job ON job.id = stream.id >> 6"
                 " WHERE ready_at > 0 AND ready_at > ?"
@@ -195,7 +202,7 @@ class Claiming:
         if _common(barred.values()) == _EVERY_ROUTE:
             return
         waiting = {tenant: _Queue(self, lane, tenant) for tenant in self._tenants(lane)}
-        while waiting and barred:
+        while waiting and barred and not self._tired:
             tenant = self._shares.next_of(lane, waiting)
             stream = waiting[tenant].head(_common(barred.values()))
             if stream is None:
@@ -212,6 +219,11 @@ class Claiming:
                 wanting[demand.link] = demand
                 if demand.slots <= 0:
                     del wanting[demand.link], barred[demand.link]
+
+    @property
+    def _tired(self) -> bool:
+        """Whether so many were suppressed that the next turn has to go on."""
+        return self._suppressed >= SUPPRESSED_AT_ONCE
 
     def _tenants(self, lane: int) -> list[str]:
         """List the tenants that have something in a lane, with one look at the index for each."""
@@ -231,8 +243,8 @@ class Claiming:
         rows = self.db.execute(
             "SELECT stream.id, cursor, stream.tenant, purpose, first_submit_at IS NULL,"
             " EXISTS (SELECT 1 FROM optout WHERE optout.tenant = job.tenant"
-            " AND added_at >= created_at), job.id, class, max(ready_at, starts_at), sender, text,"
-            " rewrite, flash, expires_at"
+            f" AND added_at >= created_at - {CLOCK_MARGIN_MS}),"
+            " job.id, class, max(ready_at, starts_at), sender, text, rewrite, flash, expires_at"
             " FROM stream INDEXED BY stream_claimable JOIN job ON job.id = stream.id >> 6"
             " WHERE ready_at IS NOT NULL AND stream.lane = ?1 AND stream.tenant = ?2"
             " AND stream.id > ?3 AND NOT (?4 >> (stream.id & 63)) & 1 AND ready_at <= ?5"
@@ -292,7 +304,7 @@ class Claiming:
         for demand in takers:
             if self._charged < piece:
                 demand = self._take_requeued(stream, demand, piece)
-            while demand.slots > 0 and self._charged < piece and not drained:
+            while demand.slots > 0 and self._charged < piece and not drained and not self._tired:
                 demand, cursor, drained = self._take_fresh(stream, cursor, demand, piece)
             left.append(demand)
         self.db.execute(
@@ -369,27 +381,33 @@ class Claiming:
 
     def _take_requeued(self, stream: _Stream, demand: Demand, piece: int) -> Demand:
         """Claim messages that came back and are due: they are the front of the stream."""
-        rows = self.db.execute(
-            "SELECT id, recipient, fields, segments, attempts FROM message"
-            " WHERE id >> 26 = ? AND due_at IS NOT NULL AND due_at <= ?"
-            " ORDER BY due_at, id LIMIT ?",
-            (stream.stream_id, self.now, demand.slots),
-        ).fetchall()
-        if stream.objected and rows:
-            rows = self._without_objectors(stream, rows)
-        for row in rows:
-            if demand.slots <= 0 or self._charged >= piece:
+        while demand.slots > 0 and self._charged < piece and not self._tired:
+            rows = self.db.execute(
+                "SELECT id, recipient, fields, segments, attempts FROM message"
+                " WHERE id >> 26 = ? AND due_at IS NOT NULL AND due_at <= ?"
+                " ORDER BY due_at, id LIMIT ?",
+                (stream.stream_id, self.now, demand.slots),
+            ).fetchall()
+            if not rows:
                 break
-            there = {
-                segment_id & SEGMENT_MASK
-                for (segment_id,) in self.db.execute(
-                    "SELECT id FROM segment WHERE id > ? AND id < ? AND state <> 'unknown'",
-                    segments_of(row[0]),
-                )
-            }
-            missing = [number for number in range(1, row[3] + 1) if number not in there]
-            demand = self._claim_one(stream.job.job_id, row, demand, missing)
+            if stream.objected:
+                rows = self._without_objectors(stream, rows)
+            for row in rows:
+                if demand.slots <= 0 or self._charged >= piece:
+                    break
+                demand = self._claim_one(stream.job.job_id, row, demand, self._missing(row))
         return demand
+
+    def _missing(self, row: tuple[int, str, str | None, int, int]) -> list[int]:
+        """Return the segments of a message that are still to be sent."""
+        there = {
+            segment_id & SEGMENT_MASK
+            for (segment_id,) in self.db.execute(
+                "SELECT id FROM segment WHERE id > ? AND id < ? AND state <> 'unknown'",
+                segments_of(row[0]),
+            )
+        }
+        return [number for number in range(1, row[3] + 1) if number not in there]
 
     def _claim_one(
         self,
@@ -442,15 +460,15 @@ class Claiming:
         if stream.purpose == CONFIRMATION:
             return rows
         objectors = self.db.execute(
-            "SELECT id FROM message WHERE id BETWEEN ?1 AND ?2 AND state = 'queued'"
+            "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?1))"
             " AND EXISTS (SELECT 1 FROM optout WHERE optout.recipient = message.recipient"
-            " AND tenant = ?3 AND (?4 = 'any' OR purpose = 'all'"
-            " OR (?4 = 'purpose' AND purpose = ?5)))"
+            " AND tenant = ?2 AND (?3 = 'any' OR purpose = 'all'"
+            " OR (?3 = 'purpose' AND purpose = ?4)))"
             " AND NOT EXISTS (SELECT 1 FROM segment"
             " WHERE segment.id > message.id << 8 AND segment.id < (message.id + 1) << 8)",
-            (min(rows)[0], max(rows)[0], stream.tenant, policy, stream.purpose),
+            (json.dumps([row[0] for row in rows]), stream.tenant, policy, stream.purpose),
         ).fetchall()
-        gone = {message_id for (message_id,) in objectors} & {row[0] for row in rows}
+        gone = {message_id for (message_id,) in objectors}
         if not gone:
             return rows
         self.db.executemany(
@@ -459,6 +477,7 @@ class Claiming:
             [(message_id,) for message_id in sorted(gone)],
         )
         self._moved[stream.job.job_id, "queued", "suppressed"] += len(gone)
+        self._suppressed += len(gone)
         return [row for row in rows if row[0] not in gone]
 
 

@@ -41,7 +41,6 @@ class Sent(NamedTuple):
     accepted_at: int | None
     done_at: int | None
     segments: int
-    attempts: int
     smsc: str | None
     smsc_message_ids: tuple[str, ...]
     error: str | None
@@ -85,7 +84,7 @@ def messages_sent(db: sqlite3.Connection, job_id: int) -> Iterator[Sent]:
             " iif(count(s.accepted_at) >= m.segments, max(s.accepted_at), NULL),"
             " iif(m.state = 'delivered' OR m.state = 'undelivered' OR m.state = 'rejected',"
             " max(s.done_at), NULL),"
-            " m.segments, m.attempts, max(s.account_id),"
+            " m.segments, max(s.account_id),"
             " group_concat(s.smsc_message_id, char(0)), coalesce(m.error, max(s.error))"
             " FROM (SELECT * FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT ?) AS m"
             " LEFT JOIN segment AS s ON s.id > m.id << 8 AND s.id < (m.id + 1) << 8"

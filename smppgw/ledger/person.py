@@ -4,9 +4,9 @@ Taken away means: a keyed hash in place of the number, and nothing of what was w
 from it. Opt-outs stay, as that hash, so that nobody writes to the person again. What is on its way
 at that moment keeps its number until its outcome is told, because the number is how it is told.
 
-A number is looked for in every message: 0.3 s for a million. Nothing but reading happens then;
-writing is done in transactions as small as those of a submission. Times are milliseconds since
-1970.
+A number is looked for in every message: 0.1 s for a million that are in memory. Nothing but reading
+happens then; writing is done in transactions as small as those of a submission. Times are
+milliseconds since 1970.
 """
 
 import json

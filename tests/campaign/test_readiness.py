@@ -112,6 +112,11 @@ def test_each_tenant_needs_a_sender_that_an_account_which_takes_alerts_has_appro
     ).ok
 
 
+def test_a_sender_that_one_of_two_strict_accounts_has_approved_is_enough() -> None:
+    strict = ({"senders": "approved"}, {"name": "spare", "senders": "approved"})
+    assert condition("sender", GOOD, config({"approvals": APPROVED}, accounts=strict)).ok
+
+
 def test_one_account_for_alerts_that_asks_for_no_approval_is_enough() -> None:
     two = config(accounts=({"senders": "approved"}, {"name": "spare"}))
     assert condition("sender", GOOD, two).ok
