@@ -26,7 +26,7 @@ from smppgw.ledger import audit
 from smppgw.ledger.database import Database, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.optouts import STOPS_AT_ONCE, add_learned, apply_stops, find_senders
-from smppgw.ledger.retention import BEGINNING, Periods, Purged, purge_some
+from smppgw.ledger.retention import BEGINNING, Periods, Purged, checkpoint, purge_some
 from smppgw.ledger.standing import Standing, spent, standing
 from smppgw.ledger.writer import Reader, Writer
 from smppgw.metrics import Metrics
@@ -249,6 +249,7 @@ class Caretaker:
         )
         self._purged = purged if purged.more else None
         if purged.counts and not purged.more:
+            await self._writer.call(checkpoint)
             log.info("retention.applied", **purged.counts)
 
 

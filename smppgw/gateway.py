@@ -29,7 +29,7 @@ from smppgw.ledger.claim import Claim, Demand, JobText
 from smppgw.ledger.turn import Arrivals, Rules, Turned, recover, turn
 from smppgw.ledger.writer import Reader, Writer
 from smppgw.link import Link, Trace
-from smppgw.metrics import Endpoint, Metrics
+from smppgw.metrics import Endpoint, Metrics, Traffic
 from smppgw.opening import Opening
 from smppgw.shares import Shares
 
@@ -42,6 +42,7 @@ GATHERED = 8
 GATHERED_LEAST = 4
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
+TRAFFIC_S = 60.0  # how often what was sent and received is summed up in the log
 RETRY_S = 1.0  # after a database error
 ALERT_LATE_S = 0.25  # from its submission to the first segment on the wire
 STALLED_S = 10.0  # a turn loop that has not moved for so long is not healthy
@@ -68,6 +69,8 @@ class Gateway:
         self._open_writer = open_writer
         self._trace = trace or Trace()
         self._metrics = Metrics()
+        self._traffic = Traffic(self._metrics)
+        self._traffic_told = time.monotonic()
         self._stopping = asyncio.Event()
         self._drained = asyncio.Event()
         self._closing = False
@@ -169,6 +172,7 @@ class Gateway:
                 watcher.cancel()
                 caretaker.cancel()
             await self._note_links(writer)
+        self._tell_traffic()
         log.info("gateway.stopped")
 
     async def _open(self, writer: Writer) -> None:
@@ -483,6 +487,16 @@ class Gateway:
             metrics.window_size.labels(*labels).set(link.window)
             metrics.window_outstanding.labels(*labels).set(link.outstanding)
         await self._note_links(writer)
+        if now - self._traffic_told >= TRAFFIC_S:
+            self._tell_traffic()
+
+    def _tell_traffic(self) -> None:
+        """Sum up in one line what was sent and received; nothing is said of a quiet minute."""
+        now = time.monotonic()
+        sums = self._traffic.since_asked()
+        if sums:
+            log.info("traffic.minute", seconds=round(now - self._traffic_told), **sums)
+        self._traffic_told = now
 
     def _binds(self) -> list[Bind]:
         return [

@@ -52,7 +52,12 @@ CLOSE_TIMEOUT_S = 2.0
 _TICK_S = 0.5
 _INVALID_MESSAGE_LENGTH = 0x01  # ESME_RINVMSGLEN
 _FAILURES = ("UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN")  # of a receipt
-_BACKLOG_LIMIT = 10_000  # deliver_sm that wait for a turn before the socket is read no further
+# What may wait for a turn before the socket is read no further: so many deliver_sm, or octets read
+# (one deliver_sm may have 64 KiB). At full speed a turn brings a hundredth of it.
+_BACKLOG_LIMIT = 10_000
+_BACKLOG_OCTETS = 4 * 1024 * 1024
+# Of what the SMSC asks us to answer and does not read: then nothing more is read from it either.
+_UNREAD_OCTETS = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -78,6 +83,9 @@ class _Connection(asyncio.Protocol):
         self.settling = 0  # answers that wait for the turn which records them
         self.acknowledgements: list[tuple[int, int]] = []  # deliver_sm that wait for theirs
         self.reading = True
+        self.octets = 0  # read since they were last asked for
+        self._full = False  # what arrived waits for a turn
+        self._clogged = False  # what was written waits for the SMSC to read it
         self.reason: str | None = None  # why it is being ended, where that is ours to say
         self._loop = asyncio.get_running_loop()
         self._take = take
@@ -86,11 +94,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        transport.set_write_buffer_limits(high=_UNREAD_OCTETS)
         self.write(self.session.bind(self._loop.time()))
 
     def data_received(self, data: bytes) -> None:
         if self._trace is not None:
             self._trace("received", self.session.pending + data)
+        self.octets += len(data)
         self._take(self, self.session.receive(data, self._loop.time()))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -124,15 +134,32 @@ class _Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no further until `resume`."""
-        if self.reading and self.transport is not None:
-            self.reading = False
-            self.transport.pause_reading()
+        self._full = True
+        self._read_or_not()
 
     def resume(self) -> None:
         """Read on."""
-        if not self.reading and self.transport is not None:
-            self.reading = True
-            self.transport.resume_reading()
+        self._full = False
+        self._read_or_not()
+
+    def pause_writing(self) -> None:
+        """Read no further from an SMSC that reads no answers: each would lie in our memory."""
+        self._clogged = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        """Read on: it has read what was written."""
+        self._clogged = False
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        reading = not (self._full or self._clogged)
+        if reading is not self.reading and self.transport is not None:
+            self.reading = reading
+            if reading:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
 
 
 class Link:
@@ -175,6 +202,7 @@ class Link:
         self._stopping = asyncio.Event()
         self._connection: _Connection | None = None
         self._arrived = Arrivals()
+        self._arrived_octets = 0  # read for it, on whichever connection
         self._collected: list[tuple[_Connection, list[tuple[int, int]]]] = []
         self._bind_status: int | None = None
         self._proved = False  # whether the SMSC has accepted something since it was bound
@@ -215,7 +243,13 @@ class Link:
         self._become("stopped")
 
     async def _serve(self) -> str:
-        """Connect, bind and serve until the connection ends; returns why it did."""
+        """Connect, bind and serve until the connection ends; returns why it did.
+
+        With a full backlog there is nothing to connect for: an SMSC that hangs up again and again
+        while the database fails would add to it each time.
+        """
+        if self._full:
+            return "what arrived before cannot be recorded yet"
         session = _session(self.account.smsc, self.kind)
         connection = await _connect(self.account.smsc, session, self._take, self._log_pdus)
         if isinstance(connection, str):
@@ -283,6 +317,8 @@ class Link:
 
     def _take(self, connection: _Connection, received: Received) -> None:
         """Act on what octets or time brought."""
+        self._arrived_octets += connection.octets
+        connection.octets = 0
         connection.write(received.write)
         if received.bind_status is not None:
             self._bind_status = received.bind_status
@@ -302,7 +338,7 @@ class Link:
         if received.deliveries:
             self._sort(received.deliveries)
             connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
-            if len(self._arrived.receipts) + len(self._arrived.inbound) > _BACKLOG_LIMIT:
+            if self._full:
                 connection.pause()
         if received.unreadable:
             self._metrics.inbound_total.labels("unreadable").inc(received.unreadable)
@@ -310,6 +346,12 @@ class Link:
             connection.close(received.closed)
         if self._arrived:
             self._wake()
+
+    @property
+    def _full(self) -> bool:
+        """Whether so much waits for a turn that nothing more may be read."""
+        waiting = len(self._arrived.receipts) + len(self._arrived.inbound)
+        return waiting > _BACKLOG_LIMIT or self._arrived_octets > _BACKLOG_OCTETS
 
     def _judge(self, answers: Sequence[Answer]) -> list[Answered]:
         """Look up what each answer means, and count."""
@@ -447,7 +489,7 @@ class Link:
         The slots of the answers are free for the claims of the same transaction, which commits both
         or neither: a crash finds no more than a window in doubt (I5).
         """
-        mine, self._arrived = self._arrived, Arrivals()
+        mine, self._arrived, self._arrived_octets = self._arrived, Arrivals(), 0
         arrivals.answered += mine.answered
         arrivals.late += mine.late
         arrivals.lost += mine.lost

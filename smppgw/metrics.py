@@ -10,9 +10,13 @@ reads.
 
 import socket
 import socketserver
+import sys
 import threading
+import time
 from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -25,6 +29,8 @@ from smppgw.errors import OperationError
 
 _SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LONG_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+MOST_CLIENTS = 16  # of the endpoint at once; Prometheus is one
+LONGEST_S = 10.0  # that one of them may take, from connecting to the last octet
 _SEGMENTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
@@ -193,9 +199,81 @@ HISTOGRAMS: dict[str, tuple[str, Sequence[float], str | None]] = {
     "turn_segments": ("Segments claimed by one turn.", _SEGMENTS, None),
 }
 
+# What the log says each minute: the counter that it comes from, and the labels that belong to it.
+_SLOWER = ("ESME_RTHROTTLED", "ESME_RMSGQFUL")
+_TRAFFIC: dict[str, tuple[str, Callable[[dict[str, str]], bool]]] = {
+    "submitted": ("submit_sm_total", lambda labels: True),
+    "accepted": ("submit_sm_resp_total", lambda labels: labels["command_status"] == "ESME_ROK"),
+    "refused": (
+        "submit_sm_resp_total",
+        lambda labels: labels["command_status"] not in ("ESME_ROK", *_SLOWER),
+    ),
+    "throttled": ("submit_sm_resp_total", lambda labels: labels["command_status"] in _SLOWER),
+    "receipts": ("receipts_total", lambda labels: True),
+    "delivered": ("messages_total", lambda labels: labels["state"] == "delivered"),
+    "unknown": ("messages_total", lambda labels: labels["state"] == "unknown"),
+    "inbound": ("inbound_total", lambda labels: True),
+}
+
+
+class Traffic:
+    """What the counters counted since somebody asked last; to be asked by the minute (0.1 ms)."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._before: Counts[str] = Counts()
+
+    def since_asked(self) -> dict[str, int]:
+        """Return the sums, 0 among them; an empty dict where nothing happened."""
+        sums = Counts(
+            {name: self._sum(counter, belongs) for name, (counter, belongs) in _TRAFFIC.items()}
+        )
+        happened = {name: sums[name] - self._before[name] for name in _TRAFFIC}
+        self._before = sums
+        return happened if any(happened.values()) else {}
+
+    def _sum(self, counter: str, belongs: Callable[[dict[str, str]], bool]) -> int:
+        (family,) = getattr(self._metrics, counter).collect()
+        return int(
+            sum(
+                sample.value
+                for sample in family.samples
+                if sample.name.endswith("_total") and belongs(sample.labels)
+            )
+        )
+
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    """A thread for each client; so many at once, and none for longer than a question takes."""
+
     daemon_threads = True
+
+    def __init__(self, *args: Any) -> None:
+        self._ends: dict[Any, float] = {}  # when each client's time is up
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._ends) >= MOST_CLIENTS:
+            self.shutdown_request(request)
+            return
+        self._ends[request] = time.monotonic() + LONGEST_S
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._ends.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Hang up on who takes too long, an octet at a time or not reading: ten times a second."""
+        now = time.monotonic()
+        for request, end in list(self._ends.items()):
+            if now > end:
+                with suppress(OSError):  # it has just gone
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away is nothing to say
+            super().handle_error(request, client_address)
 
 
 class _Ipv6Server(_Server):
@@ -203,7 +281,7 @@ class _Ipv6Server(_Server):
 
 
 class _QuietHandler(WSGIRequestHandler):
-    timeout = 10  # seconds that a client may take to ask
+    timeout = LONGEST_S  # for each read and each write
 
     def log_message(self, format: str, *args: Any) -> None:
         pass  # a scrape every few seconds is nothing to say

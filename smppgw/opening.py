@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from smppgw.account import Account
 from smppgw.campaign.hours import Calendar
 from smppgw.config import Config
+from smppgw.ledger.keys import ROUTE_BITS
 
 # Nothing is claimed any more so long before closing, so that nothing is on its way at that time.
 CLOSING_MARGIN = timedelta(seconds=1)
@@ -27,6 +28,10 @@ class Opening:
         """
         self._calendar = Calendar(config)
         self._routes = {"": 0, **routes}
+        # Another process may make routes of a newer configuration: they keep to our own hours.
+        self._unknown = (1 << (1 << ROUTE_BITS)) - 1
+        for route in self._routes.values():
+            self._unknown &= ~(1 << route)
         self._from_ms = self._until_ms = 0
 
     def look(self, accounts: Iterable[Account], now_ms: int) -> list[Account]:
@@ -46,7 +51,8 @@ class Opening:
                 mask = 0
                 for prefix, route in self._routes.items():
                     is_open, change = self._state(account, job_class, prefix, at)
-                    mask |= 0 if is_open else 1 << route
+                    if not is_open:
+                        mask |= 1 << route if prefix else 1 << route | self._unknown
                     until = until if change is None else min(until, change)
                 closed[job_class] = mask
             if closed != account.closed:

@@ -197,6 +197,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "[[tenant]]": config.Tenant,
     "approvals": config.Approval,
     "[class.NAME]": config.ClassRules,
+    "[profile.NAME]": config.Profile,
+    "[optouts]": config.OptOuts,
+    "[ready]": config.Ready,
     "[retention]": config.Retention,
 }
 REQUIRED: dict[str, dict[str, object]] = {

@@ -1,18 +1,16 @@
 """`audit`: who did what, when, and whether anybody has touched what was written about it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from smppgw.cli.jobs import require
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
-from smppgw.config import Config, load
+from smppgw.config import load
 from smppgw.ledger.audit import Entry, entries, head, holds, verify
-from smppgw.ledger.database import Database, explained, open_database
 from smppgw.ledger.evidence import snapshot
 
 
@@ -30,7 +28,7 @@ def list_(config_path: Path | None, job: int | None, limit: int | None, as_json:
     """List who did what, newest first."""
     config = load(config_path, secrets=False)
     zone = ZoneInfo(config.gateway.timezone)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         if job is not None:
             require(db, job)
         found = entries(db, job_id=job, limit=limit)[::-1]
@@ -64,7 +62,7 @@ def verify_(config_path: Path | None, expect: str | None, as_json: bool) -> int:
     """
     config = load(config_path, secrets=False)
     path = config.gateway.database
-    with _ledger(config) as db, snapshot(db):
+    with open_ledger(config.gateway.database) as db, snapshot(db):
         problems, end = list(verify(db)), head(db)
         if expect is not None and not holds(db, expect.strip().lower()):
             problems.append("No entry has the hash that was expected.")
@@ -118,10 +116,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "–" if value is None else str(value)
-
-
-@contextmanager
-def _ledger(config: Config) -> Iterator[Database]:
-    path = config.gateway.database
-    with closing(open_database(path)) as db, explained(path):
-        yield db

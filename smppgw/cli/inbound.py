@@ -1,18 +1,16 @@
 """`inbound`: the texts that phones sent."""
 
 import time
-import unicodedata
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from smppgw.cli.output import clock, iso, json_option, out, show_json, table
+from smppgw.cli.ledger import open_ledger
+from smppgw.cli.output import clock, iso, json_option, out, show_json, table, visible
 from smppgw.cli.send import Duration
 from smppgw.config import load
-from smppgw.ledger.database import explained, open_database
 from smppgw.ledger.inbound import InboundRow, list_inbound
 
 
@@ -35,7 +33,7 @@ def list_(config_path: Path | None, since: float | None, limit: int | None, as_j
     config = load(config_path, secrets=False)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
     from_ms = 0 if since is None else int((time.time() - since) * 1000)
-    with closing(open_database(path)) as db, explained(path):
+    with open_ledger(path) as db:
         found = list_inbound(db, since=from_ms, limit=limit)
     if as_json:
         show_json([_document(text, zone) for text in found])
@@ -46,11 +44,11 @@ def list_(config_path: Path | None, since: float | None, limit: int | None, as_j
     rows = [
         (
             clock(text.received_at, zone),
-            _harmless(text.source),
-            _harmless(text.destination),
+            visible(text.source),
+            visible(text.destination),
             text.smsc,
             f"{text.parts}" if text.complete else f"{text.parts}, some missing",
-            _harmless(text.text),
+            visible(text.text.replace("\r\n", "\n")),
         )
         for text in found
     ]
@@ -68,11 +66,3 @@ def _document(text: InboundRow, zone: ZoneInfo) -> dict[str, Any]:
         "parts": text.parts,
         "complete": text.complete,
     }
-
-
-def _harmless(cell: str) -> str:
-    """Show control characters, which could steer the terminal, as U+FFFD."""
-    return "".join(
-        "\ufffd" if unicodedata.category(character) == "Cc" and character != "\n" else character
-        for character in cell.replace("\r\n", "\n")
-    )

@@ -1,11 +1,9 @@
 """`jobs` and `report`: what became of jobs."""
 
-import contextlib
 import csv
 import json
 import os
 import sys
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -14,15 +12,30 @@ from zoneinfo import ZoneInfo
 import click
 import xlsxwriter
 import xlsxwriter.exceptions
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
+from smppgw.campaign.spreadsheet import neutralise
+from smppgw.campaign.waiting import Wait
+from smppgw.cli.ledger import open_ledger, require
+from smppgw.cli.output import (
+    clock,
+    err,
+    iso,
+    json_option,
+    out,
+    plural,
+    private,
+    show_json,
+    table,
+    told,
+    unicode_out,
+)
+from smppgw.cli.screen import can_draw
+from smppgw.cli.watch import follow, headline, wait_of, waits_for, waits_of
 from smppgw.config import Config, load
 from smppgw.errors import InputError, OperationError
-from smppgw.ledger.database import Database, explained, open_database
-from smppgw.ledger.jobs import Job, MessageRow, find_job, list_jobs, report_rows
+from smppgw.ledger.jobs import Job, MessageRow, list_jobs, report_rows
 
-_REFRESH_S = 0.2
+_WIDE = 100  # columns at which a list has room for everything
 _SHEET_ROWS = 1_048_575  # that XLSX holds below the header
 REPORT_COLUMNS = (
     "number",
@@ -48,28 +61,42 @@ def jobs() -> None:
 def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
     """List the jobs, newest first."""
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         found = list_jobs(db, limit)
+        waits = waits_of(db, config, found)
     zone = ZoneInfo(config.gateway.timezone)
     if as_json:
-        show_json([job_document(job, zone) for job in found])
+        show_json([job_document(job, zone, waits.get(job.job_id)) for job in found])
         return
+    if not found:
+        out.print("There is no job yet.")
+        return
+    narrow = out.is_terminal and out.width < _WIDE
     rows = [
         (
             job.job_id,
             job.state,
             f"{job.job_class}, DRILL" if job.exercise else job.job_class,
-            job.tenant,
-            clock(job.created_at, zone, short=True),
+            *(() if narrow else (job.tenant,)),
+            clock(job.created_at, zone, "%d/%m %H:%M" if narrow else "%d/%m/%y %H:%M"),
             job.total,
             job.counts["delivered"],
             _troubled(job),
-            job.label,
+            _named(job, waits.get(job.job_id), zone, tenant=narrow),
         )
         for job in found
     ]
     columns = (">Job", "State", "Class", "Tenant", "Created", ">Total", ">Delivered", ">Failed")
-    out.print(table(None, *columns, "Label", rows=rows) if rows else "There is no job yet.")
+    shown = [column for column in columns if column != "Tenant" or not narrow]
+    out.print(table(None, *shown, "Label", rows=rows))
+
+
+def _named(job: Job, wait: Wait | None, zone: ZoneInfo, *, tenant: bool) -> str:
+    """Name a job, and say what it waits for; where there is little room its tenant too."""
+    parts = [job.tenant if tenant else None, job.label]
+    if wait is not None and wait.reason != "paused":
+        parts.append(waits_for(wait, job, zone))
+    return ", ".join(part for part in parts if part)
 
 
 @jobs.command()
@@ -79,12 +106,13 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
 def show(config_path: Path | None, job: int, as_json: bool) -> None:
     """Show one job: its times, and how many messages are in each state."""
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         found = require(db, job)
+        wait = wait_of(db, config, found)
     if as_json:
-        show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
+        show_json(job_document(found, ZoneInfo(config.gateway.timezone), wait))
     else:
-        show_job(found, config)
+        show_job(found, config, wait)
 
 
 @jobs.command()
@@ -92,14 +120,24 @@ def show(config_path: Path | None, job: int, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def watch(config_path: Path | None, job: int, as_json: bool) -> None:
-    """Follow one job until nothing of it can change any more."""
+    """Follow one job until nothing of it can change any more.
+
+    At a terminal it is drawn again and again; Ctrl-C ends that, and the job goes on. Elsewhere a
+    line is printed when its state changes, and by the minute.
+    """
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         require(db, job)
-        found = follow(db, config, job, timeout_s=None, show=not as_json)
+        drawn = not as_json and can_draw(err)
+        try:
+            found = follow(db, config, job, timeout_s=None, show=not as_json, keep=True, lines=True)
+        except KeyboardInterrupt:
+            if not drawn:
+                raise
+            return  # somebody has seen enough, which is no failure
     if as_json:
         show_json(job_document(found, ZoneInfo(config.gateway.timezone)))
-    else:
+    elif not (drawn and out.is_terminal):  # else it stands there already
         show_job(found, config)
 
 
@@ -128,7 +166,7 @@ def report(
     format_ = "json" if as_json else format_
     if format_ == "xlsx" and output is None:
         raise click.UsageError("A spreadsheet goes to a file: add --output FILE.")
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         found = require(db, job)
     if format_ == "xlsx" and found.total > _SHEET_ROWS:
         raise InputError(
@@ -144,7 +182,7 @@ def report(
         else:
             # Excel takes a CSV for UTF-8 only by its mark.
             encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
-            with open(output, "w", encoding=encoding, newline="", opener=_private) as file:
+            with open(output, "w", encoding=encoding, newline="", opener=private) as file:
                 _write_text(file, format_, rows)
     except BrokenPipeError:
         raise
@@ -163,7 +201,7 @@ def report(
 def _rows(config: Config, job: Job) -> Generator[tuple[Any, ...], None, None]:
     """Read the report's rows; what its reader raises stays out of the ledger's explanations."""
     zone = ZoneInfo(config.gateway.timezone)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         for row in report_rows(db, job.job_id):
             yield (*_cells(row, zone), "yes" if job.exercise else "no")
 
@@ -178,18 +216,21 @@ def _write_text(file: IO[str], format_: str, rows: Iterator[tuple[Any, ...]]) ->
         writer = csv.writer(file)
         writer.writerow(REPORT_COLUMNS)
         for number, *cells in rows:
-            writer.writerow([number, *map(_harmless, cells)])
+            # What an SMSC wrote is no formula; a number begins with + and is none either.
+            guarded = (neutralise(cell) if isinstance(cell, str) else cell for cell in cells)
+            writer.writerow([number, *guarded])
         return
     file.write("[")
     for count, row in enumerate(rows):
         file.write(",\n" if count else "\n")
-        json.dump(dict(zip(REPORT_COLUMNS, row, strict=True)), file, ensure_ascii=False)
+        document = dict(zip(REPORT_COLUMNS, row, strict=True))
+        json.dump(document, file, ensure_ascii=file is sys.stdout and not unicode_out())
     file.write("\n]\n")
 
 
 def _write_xlsx(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    os.close(_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    os.close(private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     book = xlsxwriter.Workbook(path, options)
     sheet = book.add_worksheet("report")
     sheet.write_row(0, 0, REPORT_COLUMNS)
@@ -198,20 +239,9 @@ def _write_xlsx(path: Path, rows: Iterator[tuple[Any, ...]]) -> None:
     book.close()
 
 
-def _private(path: str | Path, flags: int) -> int:
-    """Open a file that holds numbers: a new one is for its owner alone."""
-    return os.open(path, flags, 0o600)
-
-
-def _harmless(cell: object) -> object:
-    """Keep a spreadsheet from taking what an SMSC wrote for a formula."""
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{cell}"
-    return cell
-
-
-def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
-    """Return a job as the JSON of `jobs show`."""
+def job_document(job: Job, zone: ZoneInfo, wait: Wait | None = None) -> dict[str, Any]:
+    """Return a job as the JSON of `jobs show`; `opens_at` is null where it may leave now."""
+    opens_at = None if wait is None or wait.opens_at is None else wait.opens_at.astimezone(zone)
     return {
         "job": job.job_id,
         "state": job.state,
@@ -224,6 +254,7 @@ def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
         "ordered_by": job.ordered_by or None,
         "created_at": iso(job.created_at, zone),
         "starts_at": iso(job.starts_at, zone),
+        "opens_at": None if opens_at is None else opens_at.isoformat(timespec="milliseconds"),
         "first_submit_at": iso(job.first_submit_at, zone),
         "finished_at": iso(job.finished_at, zone),
         "counts": {"total": job.total, **job.counts},
@@ -231,20 +262,20 @@ def job_document(job: Job, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def show_job(job: Job, config: Config) -> None:
+def show_job(job: Job, config: Config, wait: Wait | None = None) -> None:
     """Print a job for people."""
     zone = ZoneInfo(config.gateway.timezone)
-    label = f" “{told(job.label)}”" if job.label else ""
     drill = "DRILL, " if job.exercise else ""
     purpose = "" if job.purpose == job.job_class else f" ({job.purpose})"
     out.print(
-        f"[bold]Job {job.job_id}{label} is {job.state}[/bold]: {drill}{job.job_class}{purpose}, "
-        f"{job.tenant}, from {told(job.sender)}"
+        f"{headline(job)}: {drill}{job.job_class}{purpose}, {job.tenant}, from {told(job.sender)}"
     )
     by = f", ordered by {told(job.ordered_by)}" if job.ordered_by else ""
     out.print(f"  Created       {clock(job.created_at, zone)}{by}")
     if job.starts_at != job.created_at:
         out.print(f"  Not before    {clock(job.starts_at, zone)}")
+    if wait is not None:
+        out.print(f"  Now           {waits_for(wait, job, zone)}")
     out.print(f"  First submit  {clock(job.first_submit_at, zone)}")
     out.print(f"  Finished      {clock(job.finished_at, zone)}")
     rows = [
@@ -259,69 +290,5 @@ def show_job(job: Job, config: Config) -> None:
         )
 
 
-def follow(
-    db: Database, config: Config, job_id: int, *, timeout_s: float | None, show: bool
-) -> Job:
-    """Follow a job until no message of it can change any more.
-
-    Raises:
-        OperationError: the time is up first.
-    """
-    deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    columns = (
-        TextColumn("Job {task.fields[job]}"),
-        BarColumn(),
-        TextColumn("{task.fields[line]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=err, transient=True, disable=not show or not err.is_terminal
-    ) as progress:
-        task = progress.add_task("", job=job_id, line="", total=None)
-        moving = _moving(config, require(db, job_id))
-        while True:
-            with explained(config.gateway.database):
-                job = require(db, job_id)
-            ended = job.total - sum(job.counts[state] for state in moving)
-            line = ", ".join(f"{count} {state}" for state, count in job.counts.items() if count)
-            progress.update(task, total=job.total, completed=ended, line=line)
-            if job.state != "loading" and ended == job.total:
-                return job
-            if deadline is not None and time.monotonic() >= deadline:
-                raise OperationError(
-                    f"Job {job_id} is not finished after {timeout_s:g} s ({line}). "
-                    f"It goes on: see `smppgw jobs show {job_id}`."
-                )
-            time.sleep(_REFRESH_S)
-
-
-def _moving(config: Config, job: Job) -> tuple[str, ...]:
-    """Return the states that can still change: accepted only where receipts are asked for.
-
-    Where one of several accounts asks for none, nobody waits for what others may still tell.
-    """
-    accounts = [smsc for smsc in config.smsc if job.job_class in smsc.classes]
-    if any(smsc.receipts == "none" for smsc in accounts):
-        return ("queued", "submitting")
-    return ("queued", "submitting", "accepted")
-
-
 def _troubled(job: Job) -> int:
     return sum(job.counts[s] for s in ("undelivered", "rejected", "expired", "unknown"))
-
-
-def require(db: Database, job_id: int) -> Job:
-    job = find_job(db, job_id)
-    if job is None:
-        raise InputError(f"There is no job {job_id}: `smppgw jobs list` shows those there are.")
-    return job
-
-
-@contextlib.contextmanager
-def _ledger(config: Config) -> Iterator[Database]:
-    db = open_database(config.gateway.database)
-    try:
-        with explained(config.gateway.database):
-            yield db
-    finally:
-        db.close()

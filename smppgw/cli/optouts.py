@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ import click
 from smppgw import sms
 from smppgw.campaign.recipients import REASONS, Recipients, open_recipients
 from smppgw.campaign.submission import find_tenant
+from smppgw.cli.ledger import open_ledger
 from smppgw.cli.output import (
     clock,
     err,
@@ -24,12 +25,13 @@ from smppgw.cli.output import (
     show_json,
     table,
     told,
+    visible,
     whoami,
 )
 from smppgw.config import Config, load
 from smppgw.errors import InputError, NumberError, OperationError
 from smppgw.ledger import optouts as ledger
-from smppgw.ledger.database import Database, explained, open_database
+from smppgw.ledger.database import Database
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.optouts import OptOut, OptOutRow
 
@@ -103,7 +105,7 @@ def list_(
     """
     config = load(config_path, secrets=False)
     path, zone = config.gateway.database, ZoneInfo(config.gateway.timezone)
-    with closing(open_database(path)) as db, explained(path):
+    with open_ledger(path) as db:
         found = ledger.list_optouts(db, tenant, purpose, limit)
     if as_json:
         show_json([_document(row, zone, clear=clear) for row in found])
@@ -118,7 +120,7 @@ def list_(
             row.purpose,
             _shown(row, clear=clear),
             row.channel,
-            _harmless(row.text or ""),
+            visible(" ".join((row.text or "").split())),
         )
         for row in found
     ]
@@ -281,10 +283,8 @@ def _show_left_out(recipients: Recipients) -> None:
 @contextmanager
 def _ledger(config: Config, *, create: bool = False) -> Iterator[tuple[Database, Hasher]]:
     path = config.gateway.database
-    with closing(open_database(path, create=create)) as db:
-        hasher = Hasher.open(config.retention.key_file)
-        with explained(path):
-            yield db, hasher
+    with open_ledger(path, create=create) as db:
+        yield db, Hasher.open(config.retention.key_file)
 
 
 def _read(config: Config, numbers: tuple[str, ...]) -> list[str]:
@@ -321,13 +321,8 @@ def _shown(row: OptOutRow, *, clear: bool) -> str:
     if row.number is None:
         return f"#{row.number_hash[:8]}"
     if clear or len(row.number) < 10:  # a short code is nobody's
-        return _harmless(row.number)
+        return visible(row.number)
     return f"{row.number[:4]}****{row.number[-4:]}"
-
-
-def _harmless(text: str) -> str:
-    """Show what could steer the terminal as U+FFFD, and keep a proof on one line."""
-    return "".join(one if one.isprintable() else "\ufffd" for one in " ".join(text.split()))
 
 
 def _now_ms() -> int:

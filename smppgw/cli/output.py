@@ -2,15 +2,18 @@
 
 Results go to standard output, everything else to standard error. Without a terminal there are no
 colours, no progress bars, no prompts, and no line is cut to a width. What people wrote is printed
-as they wrote it: it is escaped, or it is a cell of a table, where nothing is markup.
+as they wrote it, but for what a terminal would obey: it is escaped, or it is a cell of a table,
+where nothing is markup.
 """
 
+import codecs
 import json
 import os
 import pwd
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -50,7 +53,16 @@ def json_option(command: F) -> F:
 
 def show_json(document: object) -> None:
     """Print one JSON document on standard output."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(json.dumps(document, ensure_ascii=not unicode_out()))
+
+
+def unicode_out() -> bool:
+    """Whether standard output can write every character: JSON is escaped where it cannot."""
+    encoding = sys.stdout.encoding or "ascii"
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False
 
 
 def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = ()) -> Table:
@@ -74,13 +86,35 @@ def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = (
             min_width=8 if at == len(columns) else None,  # the last is the longest, and wraps
         )
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     return made
 
 
 def told(text: object) -> str:
     """Return what somebody wrote, to be printed among our own words."""
-    return escape(str(text))
+    return escape(visible(str(text)))
+
+
+def visible(text: str) -> str:
+    """Replace what a terminal would obey, except line ends: a text may hold anything."""
+    return "".join(
+        chr(0x2400 + ord(c)) if c < " " and c != "\n" else "\ufffd" if _invisible(c) else c
+        for c in text
+    )
+
+
+def _invisible(character: str) -> bool:
+    """Whether a character is neither shown nor a blank: it may turn a line around, or worse."""
+    return not character.isprintable() and not character.isspace()
+
+
+def private(path: str | Path, flags: int) -> int:
+    """Open a file that holds numbers, as `opener`: a new one is for its owner alone.
+
+    A link is refused: in a folder of many, somebody may have laid it there to have another file
+    overwritten.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def plural(count: int, noun: str) -> str:
@@ -95,11 +129,10 @@ def iso(milliseconds: int | None, zone: tzinfo) -> str | None:
     return datetime.fromtimestamp(milliseconds / 1000, zone).isoformat(timespec="milliseconds")
 
 
-def clock(milliseconds: int | None, zone: tzinfo, *, short: bool = False) -> str:
+def clock(milliseconds: int | None, zone: tzinfo, form: str = "%d/%m/%Y %H:%M:%S") -> str:
     """Write a time of the ledger for people."""
     if milliseconds is None:
         return "–"
-    form = "%d/%m/%y %H:%M" if short else "%d/%m/%Y %H:%M:%S"
     return datetime.fromtimestamp(milliseconds / 1000, zone).strftime(form)
 
 

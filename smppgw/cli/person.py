@@ -1,7 +1,6 @@
 """`person export` and `person erase`: what a person may ask for."""
 
 import json
-import os
 import re
 import sys
 import time
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from smppgw import sms
+from smppgw.cli.ledger import open_ledger
 from smppgw.cli.output import (
     clock,
     err,
@@ -20,6 +20,7 @@ from smppgw.cli.output import (
     json_option,
     out,
     plural,
+    private,
     show_json,
     table,
     told,
@@ -60,11 +61,11 @@ def export(config_path: Path | None, number: str, output: Path | None, as_json: 
     if output is not None and output.exists():
         raise OperationError(f"{output} exists: name another file, nothing is ever replaced.")
     hasher = Hasher.open(config.retention.key_file)
-    with closing(open_database(path)) as db, explained(path):
+    with open_ledger(path) as db:
         found = persons.export(db, hasher, e164, config.gateway.region, _now_ms(), whoami())
     document = _document(found, e164, zone)
     if output is not None:
-        with explained(output), open(output, "x", encoding="utf-8", opener=_private) as file:
+        with explained(output), open(output, "x", encoding="utf-8", opener=private) as file:
             json.dump(document, file, ensure_ascii=False, indent=1)
             file.write("\n")
     if as_json:
@@ -90,7 +91,7 @@ def erase(config_path: Path | None, number: str, yes: bool, as_json: bool) -> in
     config = load(config_path, secrets=False)
     e164, path = _e164(config, number), config.gateway.database
     hasher = Hasher.open(config.retention.key_file)
-    with closing(open_database(path)) as db, explained(path):
+    with open_ledger(path) as db:
         if (
             not yes
             and not as_json
@@ -243,10 +244,6 @@ def _later(erased: Erased) -> str:
         "needed to tell their outcome: run this again once they are delivered, in 7 days at the "
         "latest."
     )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _now_ms() -> int:

@@ -15,7 +15,7 @@ from smppgw import sms
 from smppgw.campaign.preview import costly, pieces
 from smppgw.campaign.recipients import REASONS
 from smppgw.campaign.submission import Plan
-from smppgw.cli.output import duration, err, out, plural, table, told
+from smppgw.cli.output import duration, err, out, plural, table, told, visible
 
 WIDTH = 100
 _COSTLY = "black on yellow"
@@ -180,18 +180,6 @@ def marked(text: str, *, template: bool = False) -> Text:
     for piece in pieces(text, template=template):
         made.append(visible(piece.text), _COSTLY if piece.costly else "")
     return made
-
-
-def visible(text: str) -> str:
-    """Replace what a terminal would obey: a text may hold anything."""
-    return "".join(
-        chr(0x2400 + ord(c)) if c < " " and c != "\n" else "�" if _invisible(c) else c for c in text
-    )
-
-
-def _invisible(character: str) -> bool:
-    """Whether a character is neither shown nor a blank: it may turn a line around, or worse."""
-    return not character.isprintable() and not character.isspace()
 
 
 def _comma(price: dict[str, str] | None) -> str:

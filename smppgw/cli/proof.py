@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from zoneinfo import ZoneInfo
@@ -15,12 +15,12 @@ from smppgw import __version__
 from smppgw.campaign.proof import NUMBERS, Chain, Facts, json_chunks, shown_as, survey
 from smppgw.campaign.proof_page import page_chunks
 from smppgw.campaign.proof_words import LANGUAGES
-from smppgw.cli.jobs import require
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import err, json_option, out, plural, show_json, told, whoami
 from smppgw.config import Config, load
 from smppgw.errors import InputError, OperationError
 from smppgw.ledger import audit
-from smppgw.ledger.database import Database, explained, open_database
+from smppgw.ledger.database import Database
 from smppgw.ledger.evidence import job_ordered, messages_sent, note_written, snapshot
 from smppgw.ledger.hashing import Hasher
 
@@ -71,7 +71,7 @@ def proof(
     if form not in ("html", "json"):
         raise click.UsageError("Name the file .html, for people, or .json, for machines.")
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         if require(db, job).state == "loading":
             raise InputError(f"Job {job} is still being submitted: there is nothing to prove yet.")
         with _replaced_whole(output, force=force) as file:
@@ -175,13 +175,6 @@ def _told(path: Path) -> Iterator[None]:
             f"The proof cannot be written to {path} ({error.strerror}): name another file with "
             "--output, or make room."
         ) from error
-
-
-@contextmanager
-def _ledger(config: Config) -> Iterator[Database]:
-    path = config.gateway.database
-    with closing(open_database(path)) as db, explained(path):
-        yield db
 
 
 def _now_ms() -> int:

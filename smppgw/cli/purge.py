@@ -1,15 +1,14 @@
 """`purge`: what has been kept long enough is taken away now."""
 
 import time
-from contextlib import closing
 from pathlib import Path
 
 import click
 
+from smppgw.cli.ledger import open_ledger
 from smppgw.cli.output import err, json_option, out, show_json, table, whoami
 from smppgw.config import Retention, load
 from smppgw.ledger import retention
-from smppgw.ledger.database import explained, open_database
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.retention import Periods
 
@@ -41,7 +40,7 @@ def purge(config_path: Path | None, dry_run: bool, as_json: bool) -> None:
     path, now = config.gateway.database, time.time_ns() // 1_000_000
     periods = periods_of(config.retention)
     emptied = True
-    with closing(open_database(path)) as db, explained(path):
+    with open_ledger(path) as db:
         if dry_run:
             counts = retention.due(db, periods, now)
         else:

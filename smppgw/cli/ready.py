@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from contextlib import closing
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,11 +11,12 @@ import click
 
 from smppgw.campaign.budget import month_of
 from smppgw.campaign.readiness import Bind, Seen, evaluate, limited
+from smppgw.cli.ledger import open_ledger
 from smppgw.cli.output import err, json_option, out, show_json, table
 from smppgw.config import Config, load
 from smppgw.errors import DatabaseError
 from smppgw.ledger import jobs
-from smppgw.ledger.database import Locks, explained, open_database
+from smppgw.ledger.database import Locks
 from smppgw.ledger.standing import Standing, require_writable, spent, standing
 
 
@@ -28,7 +29,7 @@ def ready(config_path: Path | None, as_json: bool) -> int:
     Exit status 1 where anything stands against it. Fit for a timer: it changes nothing.
     """
     config = load(config_path, secrets=False)
-    conditions = evaluate(config, _look(config))
+    conditions = evaluate(config, look(config))
     failed = [condition.name for condition in conditions if not condition.ok]
     if as_json:
         document = [condition._asdict() for condition in conditions]
@@ -41,13 +42,18 @@ def ready(config_path: Path | None, as_json: bool) -> int:
     return 1 if failed else 0
 
 
-def _look(config: Config) -> Seen:
-    """Look at the gateway and its database from outside."""
+def look(config: Config, used: Mapping[str, int] | None = None) -> Seen:
+    """Look at the gateway and its database from outside.
+
+    Args:
+        config: the configuration.
+        used: segments of the month by tenant, where they have been counted a moment ago.
+    """
     path, now = config.gateway.database, time.time_ns() // 1_000_000
-    running, binds, used, problem = False, [], {}, None
+    running, binds, problem = False, [], None
     stands = Standing(0, None)
     try:
-        with closing(open_database(path)) as db, explained(path):
+        with open_ledger(path) as db:
             locks = Locks(path)
             try:
                 running = locks.gateway_running()
@@ -55,12 +61,10 @@ def _look(config: Config) -> Seen:
                 locks.close()
             binds = [Bind(row.smsc, row.bind, row.state, row.reason) for row in jobs.links(db)]
             stands = standing(db)
-            first, last = month_of(
-                datetime.fromtimestamp(now / 1000, ZoneInfo(config.gateway.timezone))
-            )
-            used = spent(
-                db, limited(config), int(first.timestamp() * 1000), int(last.timestamp() * 1000)
-            )
+            if used is None:
+                at = datetime.fromtimestamp(now / 1000, ZoneInfo(config.gateway.timezone))
+                first, last = (int(moment.timestamp() * 1000) for moment in month_of(at))
+                used = spent(db, limited(config), first, last)
             require_writable(db)
     except DatabaseError as error:
         problem = str(error)
@@ -73,7 +77,7 @@ def _look(config: Config) -> Seen:
         binds=binds,
         database=problem,
         free_octets=free,
-        spent=used,
+        spent=used or {},
         latest_at=stands.latest_at,
         drilled_at=stands.drilled_at,
         now=now,

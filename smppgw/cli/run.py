@@ -37,8 +37,9 @@ def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
     """Run the gateway: hold the binds, send, record what comes back.
 
     SIGTERM or SIGINT lets the window drain, unbinds and stops with 0; a second one stops at once.
-    SIGHUP reads the configuration again and takes over what can be changed while running: rate,
-    window, time-outs, delays, statuses, passwords; the log says what needs a restart. SIGUSR1
+    SIGHUP reads the configuration again and takes over what can be changed while running: of an
+    account its rate, window, time-outs, delays, statuses, prices and passwords, and all of classes,
+    hours, tenants, opt-outs, readiness and retention; the log says what needs a restart. SIGUSR1
     switches the trace of PDUs on, and off again.
 
     Under systemd it says when it is ready and how it stands, and feeds the watchdog as long as it

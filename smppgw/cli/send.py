@@ -4,7 +4,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -17,9 +16,11 @@ from smppgw import sms
 from smppgw.campaign.budget import month_of
 from smppgw.campaign.recipients import Recipients, from_numbers, open_recipients
 from smppgw.campaign.submission import Plan, Wish
-from smppgw.cli.jobs import follow, require, show_job
+from smppgw.cli.jobs import show_job
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import err, json_option, out, plural, show_json, told, whoami
 from smppgw.cli.preview import show_page, show_warnings
+from smppgw.cli.watch import follow
 from smppgw.config import Config, load, parse_duration
 from smppgw.errors import DatabaseError, InputError, OperationError
 from smppgw.ledger.claim import CONFIRMATION
@@ -242,7 +243,7 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(config, order), recipients, now)
         if path.exists():
-            with closing(open_database(path)) as db, explained(path):
+            with open_ledger(path) as db:
                 standing = _standing(db, plan)
                 _leave_objectors_out(db, plan)
         for _ in _shown(plan, show):

@@ -2,19 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
-from smppgw.cli.jobs import job_document, require, show_job
+from smppgw.cli.jobs import job_document, show_job
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import err, json_option, plural, show_json, whoami
 from smppgw.config import Config, load
 from smppgw.errors import OperationError
 from smppgw.ledger import steer
-from smppgw.ledger.database import Database, explained, open_database
 from smppgw.ledger.jobs import Job
 
 
@@ -28,7 +26,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
     What has left is not called back, and the validity of what waits runs on.
     """
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         paused = steer.pause(db, job, _now_ms(), whoami())
     _show(paused, config, as_json)
 
@@ -40,7 +38,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
 def resume(config_path: Path | None, job: int, as_json: bool) -> None:
     """Go on with a job that was paused."""
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         resumed = steer.resume(db, job, _now_ms(), whoami())
     _show(resumed, config, as_json)
 
@@ -56,7 +54,7 @@ def cancel(config_path: Path | None, job: int, yes: bool, as_json: bool) -> None
     What has left is not called back; its receipts are still recorded. Asks at a terminal.
     """
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         if not yes and not as_json and sys.stdin.isatty():
             waiting = require(db, job).counts["queued"]
             question = f"Cancel job {job}: {plural(waiting, 'message')} will never be sent?"
@@ -83,7 +81,7 @@ def retry(
     flags = {"unknown": unknown, "undelivered": undelivered}
     states = {state for state, wanted in flags.items() if wanted} or {"rejected", "expired"}
     config = load(config_path, secrets=False)
-    with _ledger(config) as db:
+    with open_ledger(config.gateway.database) as db:
         retried = steer.retry(db, job, states, _now_ms(), whoami())
         found = require(db, job)
     if retried:
@@ -102,13 +100,6 @@ def _show(job: Job, config: Config, as_json: bool) -> None:
         show_json(job_document(job, ZoneInfo(config.gateway.timezone)))
     else:
         show_job(job, config)
-
-
-@contextmanager
-def _ledger(config: Config) -> Iterator[Database]:
-    path = config.gateway.database
-    with closing(open_database(path)) as db, explained(path):
-        yield db
 
 
 def _now_ms() -> int:

@@ -65,6 +65,7 @@ def open_database(path: Path, *, create: bool = False, gateway: bool = False) ->
         )
         try:
             db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")  # what retention takes is gone from the file
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             _bring_up(db, path, gateway=gateway)
         except BaseException:

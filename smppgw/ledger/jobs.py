@@ -237,10 +237,10 @@ class Loading:
                     for route in sorted(self._ordinals)
                 ],
             )
-            self._note(now, content)
+            self._note(now)
         return self.job_id
 
-    def _note(self, now: int, content: str) -> None:
+    def _note(self, now: int) -> None:
         """Write to the audit who ordered what."""
         order = self._order
         messages, segments = self._db.execute(
@@ -253,7 +253,6 @@ class Loading:
             "sender": order.sender,
             "messages": messages,
             "segments": segments,
-            "content": content,
             "exercise": order.exercise,
             "starts_at": order.created_at if order.starts_at is None else order.starts_at,
         }

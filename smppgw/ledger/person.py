@@ -24,7 +24,7 @@ from smppgw.ledger.database import Locks, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.keys import JOB_BITS, messages_of, segments_of, streams_of
 from smppgw.ledger.optouts import require_key
-from smppgw.ledger.retention import HASH_MARK, overwrite
+from smppgw.ledger.retention import HASH_MARK
 from smppgw.ledger.turn import add_to_counts
 
 ERASED_AT_ONCE = 200  # messages in one transaction: 2 to 4 ms
@@ -180,7 +180,7 @@ def erase(
     counted; the opt-outs keep the number as long as there are such. Can be called again.
 
     Args:
-        db: the ledger, in no transaction; from now on it overwrites what it deletes.
+        db: the ledger, in no transaction.
         hasher: makes what stands in the place of the number.
         number: E.164.
         region: whose national numbers phones may have written.
@@ -192,7 +192,6 @@ def erase(
         DatabaseError: the key is not the one that opt-outs were hashed with; nothing was done.
     """
     require_key(db, hasher)
-    overwrite(db)
     work = _Erasing(db, hasher.of(number), number, region, now)
     message_ids = _messages(db, number)
     for first in range(0, len(message_ids), ERASED_AT_ONCE):

@@ -82,7 +82,7 @@ def purge_some(
     the same `now`. The last one writes `purge.done` to the audit, if the round did anything.
 
     Args:
-        db: the ledger, in no transaction; from now on it overwrites what it deletes.
+        db: the ledger, in no transaction.
         hasher: makes what stands in the place of numbers.
         periods: how long things are kept.
         now: milliseconds since 1970.
@@ -94,7 +94,6 @@ def purge_some(
         DatabaseError: the key is not the one that opt-outs were hashed with; nothing was done.
     """
     require_key(db, hasher)  # else a hash would stand for a number that no other hash agrees with
-    overwrite(db)
     with transaction(db):
         work = _Slice(db, hasher, periods, now, so_far.after)
         after = _STEPS[so_far.step](work)
@@ -121,11 +120,6 @@ def purge(
     while purged.more:
         purged = purge_some(db, hasher, periods, now, actor, purged)
     return {kind: purged.counts.get(kind, 0) for kind in KINDS}
-
-
-def overwrite(db: sqlite3.Connection) -> None:
-    """Have this connection overwrite what it deletes with zeros."""
-    db.execute("PRAGMA secure_delete = ON")
 
 
 def checkpoint(db: sqlite3.Connection) -> bool:

@@ -123,7 +123,8 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int, actor
         How many are sent again.
 
     Raises:
-        InputError: there is no such job, it is being submitted, or it was cancelled.
+        InputError: there is no such job, it is being submitted, it was cancelled, or its text or
+            its numbers are gone.
     """
     retried, (after, last) = 0, messages_of(job_id)
     wanted = ", ".join(f"'{state}'" for state in RETRIED if state in states)
@@ -132,8 +133,14 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int, actor
             job = _require(db, job_id)
             if job.state in ("loading", "cancelled"):
                 raise InputError(f"Job {job_id} is {job.state}: nothing of it can be sent again.")
-            rows = db.execute(
-                "SELECT id, state FROM message WHERE id > ? AND id < ?"
+            (text,) = db.execute("SELECT text FROM job WHERE id = ?", (job_id,)).fetchone()
+            if not text:
+                raise InputError(
+                    f"The text of job {job_id} was taken by retention: nothing of it can be sent "
+                    "again. Submit it anew."
+                )
+            rows = db.execute(  # a number that begins with # is the hash of one that was erased
+                "SELECT id, state FROM message WHERE id > ? AND id < ? AND recipient NOT LIKE '#%'"
                 f" AND state IN ({wanted}) ORDER BY id LIMIT ?",
                 (after, last, RETRIED_AT_ONCE),
             ).fetchall()

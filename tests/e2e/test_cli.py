@@ -33,7 +33,16 @@ from tests.e2e.shapes import DEMO, JOB, STATUS, SUBMISSION, misfits
 
 pytestmark = pytest.mark.timeout(60)
 
-REPORT = ("number", "state", "submitted_at", "accepted_at", "done_at", "segments", "error")
+REPORT = (
+    "number",
+    "state",
+    "submitted_at",
+    "accepted_at",
+    "done_at",
+    "segments",
+    "error",
+    "exercise",
+)
 
 # Name → labels.
 METRICS = {

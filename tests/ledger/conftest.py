@@ -1,7 +1,7 @@
 """A ledger on a real file, and the few motions that its tests are made of."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from smppgw.ledger.turn import (
     Arrivals,
     Lost,
     Received,
+    Rules,
     Turned,
     turn,
 )
+from smppgw.shares import Shares
 from smppgw.smpp import parse_receipt
 from smppgw.smpp.status import Verdict, status_of
 
@@ -51,10 +53,13 @@ class Ledger:
         fields: str | None = None,
         recipients_of: Sequence[str] | None = None,
         prefixes: Sequence[str] = (),
+        tenant: str = "saint-martin",
+        purpose: str | None = None,
+        starts_at: int | None = None,
     ) -> int:
         order = Order(
-            job_class, "saint-martin", "STMARTIN", text, "keep", False, None, key, attempts,
-            policy, self.now, expires_at,
+            job_class, tenant, "STMARTIN", text, "keep", False, None, key, attempts,
+            policy, self.now, expires_at, purpose, starts_at,
         )  # fmt: skip
         loading = Loading(self.db, self.locks, order, prefixes)
         numbers = recipients_of or [f"+336000{number:05d}" for number in range(recipients)]
@@ -71,9 +76,15 @@ class Ledger:
         classes: frozenset[str] = ALL,
         routes: frozenset[int] | None = None,
         housekeeping: bool = False,
+        closed: Mapping[str, int] | None = None,
+        shares: Shares | None = None,
+        rules: Rules | None = None,
     ) -> Turned:
-        demand = Demand(0, self.account, slots, classes, receipts, routes, remainder)
-        return turn(self.db, arrivals or Arrivals(), [demand], self.now, housekeeping=housekeeping)
+        demand = Demand(0, self.account, slots, classes, receipts, routes, remainder, closed or {})
+        return turn(
+            self.db, arrivals or Arrivals(), [demand], self.now, housekeeping=housekeeping,
+            shares=shares, rules=rules or Rules(),
+        )  # fmt: skip
 
     def claim(self, slots: int, **options: object) -> list[Claim]:
         return self.turn(slots=slots, **options).claims.get(0, [])  # type: ignore[arg-type]

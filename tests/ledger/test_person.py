@@ -254,7 +254,6 @@ def test_of_many_messages_each_transaction_takes_a_few_hundred(ledger: Ledger) -
 def test_no_octet_of_the_file_or_its_log_holds_the_number_afterwards(
     ledger: Ledger, opener: Callable[[Path], Database]
 ) -> None:
-    ledger.db.execute("PRAGMA secure_delete = ON")  # as every connection of the gateway has it
     numbers = [f"+336000{at:05d}" for at in range(500)]
     for _ in range(3):
         load(ledger, *numbers)
@@ -267,7 +266,6 @@ def test_no_octet_of_the_file_or_its_log_holds_the_number_afterwards(
         object_to(ledger, number)
         ledger.turn(Arrivals(receipts=[ledger.receipt("99", recipient=number[1:])]))
     eraser = opener(ledger.path)
-    eraser.execute("PRAGMA secure_delete = OFF")  # it sees to that itself
     for number in victims:
         assert erase(eraser, HASHER, number, "FR", START, "dpo").complete
     assert checkpoint(ledger.db)

@@ -1,10 +1,11 @@
 """One seeded run of everything, and what must be true of it.
 
-A seed draws an account, an SMSC and how it misbehaves, a network, jobs and what people do to them,
-and what befalls the gateway: crashes at any moment and on both sides of any commit, orderly stops,
-a full disk, clocks that jump. After a while the world heals, and everything must come to rest; then
-the ledger is held to what the SMSC knows. What can be seen while it happens is checked when it
-happens: every octet that the gateway writes passes `Wire`, every commit passes `SimulatedWriter`.
+A seed draws an account, an SMSC and how it misbehaves, a network, jobs of several tenants and what
+people do to them, some of whom want no more texts, hours that open or close, and what befalls the
+gateway: crashes at any moment and on both sides of any commit, orderly stops, a full disk, clocks
+that jump. After a while the world heals, and everything must come to rest; then the ledger is held
+to what the SMSC knows. What can be seen while it happens is checked when it happens: every octet
+that the gateway writes passes `Wire`, every commit passes `SimulatedWriter`.
 
     python -m tests.simulation.run SEED     replays one seed, and says what happened
 """
@@ -20,9 +21,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as wall_time
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -33,11 +37,14 @@ from smppgw.config import Config, load
 from smppgw.errors import DatabaseError, InputError
 from smppgw.gateway import Gateway
 from smppgw.ledger import steer
+from smppgw.ledger.claim import LANES
 from smppgw.ledger.database import Locks, explained, open_database
+from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.jobs import Loading, find_job, report_rows
+from smppgw.ledger.optouts import OptOut, add
 from smppgw.ledger.turn import Turned
 from smppgw.ledger.upkeep import verify
-from smppgw.ledger.writer import Writer
+from smppgw.ledger.writer import Reader, Writer
 from smppgw.simulator import Behaviour, Simulator, codec
 from smppgw.simulator.witness import Accepted, Witness
 from tests.simulation.world import START_S, WALL_START_S, Network, Pipe, VirtualLoop
@@ -50,8 +57,14 @@ FINAL_WORDS = {
 }
 SHORT = "Essai"
 LONG = "Un texte qui ne tient pas en un seul segment. " * 5
+LONG_SEGMENTS = 2
 LIMIT_S = 3_000.0  # within which a healed world comes to rest
 POLL_S = 0.25  # coarser than in life: a poll costs as much as a message
+PARIS = ZoneInfo("Europe/Paris")
+TENANTS = ("aix", "saint-denis", "saint-martin")
+# Promotional hours; a run begins within the minute after 9:00 on a Friday.
+HOURS = {"open": ("08:00", "20:00"), "opens": ("09:01", "20:00"), "closes": ("08:00", "09:01")}
+_STEP_S = 2.0  # so long after the clock was set nobody can tell what it said when
 
 # What the SMSC may do, and how likely. Those that leave no trace of what they lost are apart.
 FAULTS = (
@@ -129,6 +142,7 @@ class SimulatedWriter(Writer):
             result = function(self.db, *args, **kwargs)
         if isinstance(result, Turned):
             run.check_lanes(result, args[1])
+            run.check_shares(result)
         await self._perhaps_die(run.dies_after_commit)
         await asyncio.sleep(0)
         return result
@@ -139,6 +153,32 @@ class SimulatedWriter(Writer):
             life.over.set()
         if life is None or life.dead or life.over.is_set():
             await asyncio.Event().wait()  # whatever it would have done, it does no more
+
+
+class SimulatedReader(Reader):
+    """The second way to the ledger, without a thread too: turns are taken while it reads."""
+
+    def __init__(self, run: "Run", path: Path) -> None:
+        self._connection = None
+        self.path = path
+        self._run = run
+        self._life = run.life_at_work
+
+    async def __aenter__(self) -> "SimulatedReader":
+        self.db = open_database(self.path, gateway=True)
+        self.db.execute("PRAGMA query_only = ON")
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.db.close()
+
+    async def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with explained(self.path):
+            result = function(self.db, *args, **kwargs)
+        await asyncio.sleep(self._run.commit_s())
+        if self._life is None or self._life.dead or self._life.over.is_set():
+            await asyncio.Event().wait()
+        return result
 
 
 class Wire:
@@ -182,6 +222,9 @@ class Acknowledged:
     job_class: str
     recipients: list[str]
     segments: int
+    tenant: str
+    starts_at: int  # milliseconds since 1970
+    begun: bool = False
     retried: bool = False
     steered: bool = False
 
@@ -212,6 +255,14 @@ class Run:
         self._commits_to_death = chance.randrange(5, 400) if self.trouble else 0
         self._death_before = False
         self._slow_commit_s = chance.choice([0.0, 0.002, 0.02, 0.2])
+        self.hours = HOURS[chance.choice(["open", "opens", "closes"])]
+        self.wall_offset_s += chance.uniform(0.0, 59.0)
+        self._job_of: dict[str, Acknowledged] = {}  # by recipient: none is written to by two jobs
+        self._written: set[str] = set()  # recipients
+        self._opted_out: dict[str, bool] = {}  # whether something had been claimed for them before
+        self._stopped: set[str] = set()  # those who wrote STOP
+        self._had: dict[int, dict[str, int]] = {}  # by lane and tenant, segments of this life
+        self._apart: dict[int, dict[tuple[str, str], int]] = {}  # while two wait, what parts them
         self.window = chance.choice([1, 2, 5, 10, 20])
         self.throughput = chance.choice([5, 10, 20, 50])
         self.reader: sqlite3.Connection
@@ -220,10 +271,10 @@ class Run:
 
     def configure(self) -> Config:
         chance = self.chance
-        path = self.folder / "config.toml"
         mode = chance.choice(["transceiver", "transceiver", "transmitter+receiver"])
-        path.write_text(
-            f"""
+        self._binds = chance.choice([1, 1, 2])
+        tenants = "".join(f'[[tenant]]\nname = "{name}"\nsender = "MAIRIE"\n' for name in TENANTS)
+        self._toml = f"""
 [gateway]
 database = "ledger.db"
 [metrics]
@@ -235,16 +286,14 @@ port = 2775
 system_id = "syndic"
 password = "secret08"
 mode = "{mode}"
-binds = {chance.choice([1, 1, 2])}
+binds = {self._binds}
 window = {self.window}
 throughput = {self.throughput}
 response_timeout = "{chance.choice([2, 5, 30])}s"
 enquire_link = "{chance.choice([3, 10])}s"
 reconnect = ["200ms", "3s"]
 long_text = "{chance.choice(["udh", "udh", "sar"])}"
-[[tenant]]
-name = "saint-martin"
-sender = "STMARTIN"
+{tenants}
 [class.alert]
 unknown = "resend"
 attempts = 12
@@ -254,10 +303,20 @@ attempts = 12
 [class.promotional]
 unknown = "hold"
 attempts = 12
-""",
-            encoding="utf-8",
-        )
+"""
+        return self._load_config()
+
+    def _load_config(self) -> Config:
+        path = self.folder / "config.toml"
+        hours = f'hours = ["{self.hours[0]}", "{self.hours[1]}"]\n'
+        path.write_text(self._toml + hours, encoding="utf-8")
         return load(path)
+
+    def _resting(self) -> bool:
+        """Whether promotional messages must not leave now."""
+        now = datetime.fromtimestamp(self.wall_ms() / 1000, PARIS).time()
+        opens, closes = map(wall_time.fromisoformat, self.hours)
+        return not opens <= now < closes
 
     def behaviour(self) -> Behaviour:
         chance = self.chance
@@ -292,6 +351,7 @@ attempts = 12
     def on_submitted(self, destinations: Sequence[str]) -> None:
         now = self.loop.time()
         for destination in destinations:
+            self._check_written(f"+{destination}")
             (committed,) = self.reader.execute(
                 "SELECT count(*) FROM message JOIN segment ON segment.id > message.id << 8"
                 " AND segment.id < (message.id + 1) << 8"
@@ -308,13 +368,76 @@ attempts = 12
                     f"I6: {len(self._written_at)} submit_sm in a second, {self.throughput} allowed"
                 )
 
+    def _check_written(self, number: str) -> None:
+        """Hold a submit_sm to the hours, to when its job begins, and to who wants none."""
+        job = self._job_of[number]
+        begun = number in self._written and job.segments > 1  # what is begun is ended
+        first, job.begun = not job.begun, True
+        self._written.add(number)
+        if self._opted_out.get(number) is False:
+            raise Violation(f"opted out: a {job.job_class} message went to who wants none")
+        if self.loop.time() - self._clock_stepped_at < _STEP_S:
+            return
+        if job.job_class == "promotional" and not begun and self._resting():
+            raise Violation("hours: a promotional message left outside its hours")
+        if first and self.wall_ms() < job.starts_at:
+            raise Violation(f"early: job {job.job_id} left before its time")
+
     def on_acknowledged(self, count: int) -> None:
         self.acknowledged_receipts += count
-        (recorded,) = self.reader.execute("SELECT sum(receipts_received) FROM account").fetchone()
+        recorded = self._recorded()
         if self.acknowledged_receipts > recorded:
             raise Violation(
                 f"I4: {self.acknowledged_receipts} deliver_sm answered, {recorded} on disk"
             )
+
+    def _recorded(self) -> int:
+        """Return how many deliver_sm are on disk, receipts and texts."""
+        (recorded,) = self.reader.execute(
+            "SELECT (SELECT coalesce(sum(receipts_received), 0) FROM account)"
+            " + (SELECT count(*) FROM inbound)"
+        ).fetchone()
+        return int(recorded)
+
+    def check_shares(self, turned: Turned) -> None:
+        """Of tenants that wait side by side none gets more than a piece ahead of another.
+
+        A piece is what one turn can give, and the rest of a message. A new life begins anew.
+        """
+        for claims in turned.claims.values():
+            for claim in claims:
+                lane = LANES.index(turned.jobs[claim.job_id].job_class)
+                tenant = self._tenant_of(claim.job_id)
+                had = self._had.setdefault(lane, {})
+                had[tenant] = had.get(tenant, 0) + len(claim.numbers)
+        most = 2 * (self.window * self._binds + LONG_SEGMENTS)
+        for lane, had in self._had.items():
+            waiting = self._waiting(lane)
+            before, after = self._apart.get(lane, {}), {}
+            for one, other in combinations(sorted(waiting), 2):
+                apart = had.get(one, 0) - had.get(other, 0)
+                after[one, other] = before.get((one, other), apart)
+                if abs(apart - after[one, other]) > most:
+                    raise Violation(
+                        f"shares: {one} and {other} wait, and are {apart} segments apart"
+                    )
+            self._apart[lane] = after
+
+    def _tenant_of(self, job_id: int) -> str:
+        (tenant,) = self.reader.execute("SELECT tenant FROM job WHERE id = ?", (job_id,)).fetchone()
+        return str(tenant)
+
+    def _waiting(self, lane: int) -> set[str]:
+        """Return the tenants of a lane that have something that could leave now."""
+        rows = self.reader.execute(
+            "SELECT tenant FROM job WHERE lane = ?1 AND queued > 0 AND starts_at <= ?2"
+            " AND (state = 'queued' OR state = 'sending') AND expires_at > ?2"
+            " AND EXISTS (SELECT 1 FROM message WHERE message.id > job.id << 32"
+            " AND message.id < (job.id + 1) << 32 AND message.state = 'queued'"
+            " AND (due_at IS NULL OR due_at <= ?2))",
+            (lane, self.wall_ms() - 1000),
+        ).fetchall()
+        return {tenant for (tenant,) in rows}
 
     def check_lanes(self, turned: Turned, demands: Sequence[Any]) -> None:
         """I8: whoever claims something else leaves no alert that could have gone in its place."""
@@ -331,7 +454,7 @@ attempts = 12
             "SELECT count(*) FROM job JOIN message ON message.id >> 32 = job.id"
             " WHERE class = 'alert' AND (job.state = 'queued' OR job.state = 'sending')"
             " AND message.state = 'queued' AND (due_at IS NULL OR due_at <= ?1)"
-            " AND expires_at > ?1",
+            " AND expires_at > ?1 AND starts_at <= ?1",
             (now - 1_000,),
         ).fetchone()
         if waiting:
@@ -358,13 +481,22 @@ attempts = 12
         count = chance.choice([1, 3, 10, 40])
         first, self._numbers = self._numbers, self._numbers + count
         recipients = [f"+336{number:08d}" for number in range(first, first + count)]
-        text, segments = chance.choice([(SHORT, 1), (SHORT, 1), (LONG, 2)])
+        text, segments = chance.choice([(SHORT, 1), (SHORT, 1), (LONG, LONG_SEGMENTS)])
         path = self.folder / "ledger.db"
         db, locks = open_database(path, create=True), Locks(path)
         db.execute("PRAGMA synchronous = OFF")
         try:
             now = datetime.fromtimestamp(self.wall_ms() / 1000, UTC)
-            wish = Wish(text=text, job_class=job_class, expires_s=36_000.0)
+            tenant, starts_at = chance.choice(TENANTS), None
+            if chance.random() < 0.25:
+                starts_at = now + timedelta(seconds=chance.uniform(0.1, 15.0))
+            wish = Wish(
+                text=text,
+                job_class=job_class,
+                tenant=tenant,
+                expires_s=36_000.0,
+                starts_at=starts_at,
+            )
             plan = Plan(self.config, wish, from_numbers(recipients), now)
             loading = Loading(db, locks, plan.order)
             addressees = list(plan.addressees())
@@ -373,10 +505,47 @@ attempts = 12
                 return  # killed: its lock goes with it
             loading.add(addressees)
             job_id = loading.finish(self.wall_ms())
-            self.jobs.append(Acknowledged(job_id, job_class, recipients, segments))
+            begins = round((starts_at or now).timestamp() * 1000)
+            job = Acknowledged(job_id, job_class, recipients, segments, tenant, begins)
+            self.jobs.append(job)
+            self._job_of.update(dict.fromkeys(recipients, job))
         finally:
             db.close()
             locks.close()
+
+    def opt_out(self) -> None:
+        """Have some recipients of a job say that they want no more texts, in one way or another."""
+        if not self.jobs:
+            return
+        chance = self.chance
+        job = chance.choice(self.jobs)
+        numbers = chance.sample(job.recipients, min(len(job.recipients), chance.choice([1, 2, 9])))
+        if chance.random() < 0.4:
+            for number in numbers:  # whoever was written to
+                if number in self._written:
+                    self.smsc.deliver(number, "MAIRIE", "STOP")
+                    self._stopped.add(number)
+            return
+        purpose = chance.choice([job.job_class, "all"])
+        db = open_database(self.folder / "ledger.db")
+        db.execute("PRAGMA synchronous = OFF")
+        try:
+            hasher = Hasher.open(self.config.retention.key_file)
+            entries = [OptOut(job.tenant, purpose, number, "command") for number in numbers]
+            add(db, hasher, entries, "garde", self.wall_ms())
+            claimed = {
+                number
+                for (number,) in db.execute(
+                    "SELECT recipient FROM message WHERE id >> 32 = ? AND (state <> 'queued'"
+                    " OR EXISTS (SELECT 1 FROM segment WHERE segment.id > message.id << 8"
+                    " AND segment.id < (message.id + 1) << 8))",
+                    (job.job_id,),
+                )
+            }
+        finally:
+            db.close()
+        for number in numbers:
+            self._opted_out.setdefault(number, number in claimed)
 
     def steer(self) -> None:
         """Pause, resume, cancel or retry some job."""
@@ -414,6 +583,7 @@ attempts = 12
             task = asyncio.create_task(gateway.run(), name="gateway")
             life = self.life_at_work = Life(gateway, task)
             self.lives += 1
+            self._had, self._apart = {}, {}
             killed = asyncio.create_task(life.over.wait(), name="death")
             await asyncio.wait({task, killed}, return_when=asyncio.FIRST_COMPLETED)
             killed.cancel()
@@ -478,8 +648,10 @@ attempts = 12
             deed = chance.random()
             if deed < 0.45 or not self.jobs:
                 self.submit()
-            elif deed < 0.65:
+            elif deed < 0.6:
                 self.steer()
+            elif deed < 0.7:
+                self.opt_out()
             elif self.trouble:
                 await self._misfortune()
 
@@ -488,6 +660,11 @@ attempts = 12
         self.healed = True
         self.network.slowest_s = 0.01
         self.network.stalled_until = 0.0
+        if self.hours == HOURS["closes"]:  # else what waits for tomorrow would have to expire
+            self.hours = HOURS["open"]
+            self.config = self._load_config()
+            if self.life_at_work is not None:
+                self.life_at_work.gateway.reload(self.config)
         db = open_database(self.folder / "ledger.db")
         for job in self.jobs:
             with contextlib.suppress(InputError):
@@ -543,6 +720,11 @@ attempts = 12
         ).fetchall()
         if moving:
             return f"lost: jobs {moving} still have messages that wait or are submitting"
+        (asking,) = self.reader.execute(
+            "SELECT count(*) FROM inbound WHERE asks IS NOT NULL"
+        ).fetchone()
+        if asking:
+            return f"stop: {asking} STOPs are not answered"
         owed = sum(
             1
             for accepted in self.witness.accepted
@@ -565,17 +747,33 @@ attempts = 12
                 continue
             for row in report_rows(self.reader, job.job_id):
                 accepted = truth.get(row.number[1:], [])
-                problem = self._judge(job, row.state, accepted)
+                if row.state == "suppressed":
+                    problem = self._judge_silenced(job, row.number, accepted)
+                else:
+                    problem = self._judge(job, row.state, accepted)
                 if problem:
                     yield f"truth: a {job.job_class} message is {row.state}, {problem}"
                 most = max((copies[a.destination, a.digest] for a in accepted), default=0)
                 if most > 1 and job.job_class != "alert" and not job.retried:
                     yield f"twice: a {job.job_class} message of job {job.job_id} left {most} times"
-        (received,) = self.reader.execute("SELECT receipts_received FROM account").fetchone() or (
-            0,
-        )
+        for number in sorted(self._stopped & self._heard()):
+            listed = self.reader.execute("SELECT 1 FROM optout WHERE recipient = ?", (number,))
+            if listed.fetchone() is None:
+                yield "stop: a STOP was stored and its sender is on no list"
+        received = self._recorded()
         if received < self.acknowledged_receipts:
             yield f"I9: {self.acknowledged_receipts} receipts answered, {received} on record"
+
+    def _heard(self) -> set[str]:
+        """Return the phones whose texts are on disk."""
+        return {source for (source,) in self.reader.execute("SELECT source FROM inbound")}
+
+    def _judge_silenced(
+        self, job: Acknowledged, number: str, accepted: Sequence[Accepted]
+    ) -> str | None:
+        if number not in self._opted_out and number not in self._stopped:
+            return "and nobody asked for it"
+        return "but was accepted" if accepted and not job.retried else None
 
     def _judge(self, job: Acknowledged, state: str, accepted: Sequence[Accepted]) -> str | None:
         """Say why a message cannot be in this state, by what the SMSC knows of it."""
@@ -628,17 +826,18 @@ def play(
         "time_ns": lambda: run.wall_ms() * 1_000_000,
     }
     kept = {name: getattr(time, name) for name in clocks}
-    polled = gateway_module.POLL_S
+    others = {"POLL_S": POLL_S, "Reader": lambda path: SimulatedReader(run, path)}
+    theirs = {name: vars(gateway_module)[name] for name in others}
     try:
         for name, clock in clocks.items():
             setattr(time, name, clock)
-        gateway_module.POLL_S = POLL_S
+        vars(gateway_module).update(others)
         with (sabotage or contextlib.nullcontext)():
             run.loop.run_until_complete(run.run())
     finally:
         for name, clock in kept.items():
             setattr(time, name, clock)
-        gateway_module.POLL_S = polled
+        vars(gateway_module).update(theirs)
         _close(run.loop)
         shutil.rmtree(folder, ignore_errors=True)
     return run
