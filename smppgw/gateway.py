@@ -37,9 +37,9 @@ log = structlog.get_logger()
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
 # What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
-GATHER_S = 0.03
-GATHERED = 8
-GATHERED_LEAST = 4
+GATHER_S = 0.035  # with the longest turn less than pace.SLACK_S, else permits are forfeited
+GATHERED = 10
+GATHERED_LEAST = 6
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 TRAFFIC_S = 60.0  # how often what was sent and received is summed up in the log
@@ -75,6 +75,7 @@ class Gateway:
         self._drained = asyncio.Event()
         self._closing = False
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._links: list[Link] = []
         self._accounts: list[Account] = []
         self._held = Arrivals()  # collected and not yet committed
@@ -285,7 +286,7 @@ class Gateway:
                 raise  # trying again would not help; a new start settles it
             except DatabaseError as error:
                 await self._stand_still(error)
-            await asyncio.sleep(self._leisure_s())
+            await self._rest(self._leisure_s())
 
     def _leisure_s(self) -> float:
         """Return how long arrivals and permits may gather before the next turn.
@@ -297,11 +298,22 @@ class Gateway:
         now, longest_s = time.monotonic(), GATHER_S
         for account in self._accounts:
             per_s = account.pace.permitted(now)
-            longest_s = min(longest_s, GATHERED / per_s)
-            room = sum(link.free_slots for link in self._links if link.account is account)
-            if not GATHERED_LEAST <= per_s * longest_s <= room - 1:
+            mine = [link for link in self._links if link.account is account and link.sends]
+            room = sum(link.expected_slots(per_s / len(mine)) for link in mine)
+            longest_s = min(longest_s, GATHERED / per_s, (room - 1) / per_s)
+            if per_s * longest_s < GATHERED_LEAST:
                 return 0.0
         return longest_s
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, unless another process writes: what it wrote may be an alert."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        self._urgent.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
         began = time.monotonic()
@@ -424,6 +436,7 @@ class Gateway:
         """Look for something to claim, for every link."""
         self._exhausted = set()
         self._wake.set()
+        self._urgent.set()
 
     # What is told
 

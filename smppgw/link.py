@@ -49,6 +49,7 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S = 10.0
 _NEXT_ADDRESS_S = 0.25  # then the name's next address is tried beside the first (RFC 8305, 5)
 CLOSE_TIMEOUT_S = 2.0
+_SUM_S = 60.0  # so often at most the log tells of what may happen to every message
 _TICK_S = 0.5
 _INVALID_MESSAGE_LENGTH = 0x01  # ESME_RINVMSGLEN
 _FAILURES = ("UNDELIV", "EXPIRED", "REJECTD", "DELETED", "UNKNOWN")  # of a receipt
@@ -162,6 +163,22 @@ class _Connection(asyncio.Protocol):
                 self.transport.pause_reading()
 
 
+class _Sum:
+    """What may happen to every message of a list: told at once, and then by the minute."""
+
+    def __init__(self) -> None:
+        self._untold = 0
+        self._next_at = 0.0
+
+    def add(self, count: int, now: float) -> int:
+        """Return how many there are to tell of now; 0 where it is too early for another line."""
+        self._untold += count
+        if now < self._next_at:
+            return 0
+        told, self._untold, self._next_at = self._untold, 0, now + _SUM_S
+        return told
+
+
 class Link:
     """One bind of an account."""
 
@@ -205,6 +222,7 @@ class Link:
         self._arrived_octets = 0  # read for it, on whichever connection
         self._collected: list[tuple[_Connection, list[tuple[int, int]]]] = []
         self._bind_status: int | None = None
+        self._overdue, self._refused = _Sum(), _Sum()
         self._proved = False  # whether the SMSC has accepted something since it was bound
 
     # Life
@@ -334,7 +352,9 @@ class Link:
         if received.overdue:
             self._note_answers(0, len(received.overdue))
             self._arrived.lost += [Lost(r.segment_id, r.attempt) for r in received.overdue]
-            self._log.warning("submit.overdue", segments=len(received.overdue))
+            overdue = self._overdue.add(len(received.overdue), self._loop.time())
+            if overdue:
+                self._log.warning("submit.overdue", segments=overdue)
         if received.deliveries:
             self._sort(received.deliveries)
             connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
@@ -457,6 +477,18 @@ class Link:
         connection = self._connection
         return connection.session.free_slots if connection is not None and connection.open else 0
 
+    def expected_slots(self, per_s: float) -> float:
+        """Return how many segments the window will leave once answers come as fast as they do.
+
+        Args:
+            per_s: segments a second that are sent.
+        """
+        connection = self._connection
+        if connection is None or not connection.open:
+            return 0.0
+        session = connection.session
+        return session.free_slots + max(0.0, session.outstanding - per_s * session.latency_s)
+
     @property
     def outstanding(self) -> int:
         """How many requests are unanswered."""
@@ -551,11 +583,14 @@ class Link:
 
     def _refuse(self, claim: Claim) -> None:
         """End a message that cannot be sent as it was counted and priced."""
-        self._log.error(
-            "message.refused",
-            reason="its text has another number of segments than when it was submitted",
-            hint="give long_text and alphabet back their values, or submit the job anew",
-        )
+        refused = self._refused.add(1, self._loop.time())
+        if refused:
+            self._log.error(
+                "message.refused",
+                messages=refused,
+                reason="its text has another number of segments than when it was submitted",
+                hint="give long_text and alphabet back their values, or submit the job anew",
+            )
         self._arrived.answered += [
             Answered(
                 claim.message_id << SEGMENT_BITS | number,

@@ -20,6 +20,14 @@ CPU_S = 120
 TOO_LARGE = 3  # exit status, where there is time for one
 
 
+def limit(kind: int, most: int) -> None:
+    """Limit this process, or leave it at what it was limited to before, where that is less."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(kind, (most, most))
+
+
 def read() -> None:
     """Load every sheet, as whoever reads the list will do.
 
@@ -32,9 +40,9 @@ def read() -> None:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_OCTETS, MEMORY_OCTETS))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(resource.RLIMIT_AS, MEMORY_OCTETS)
+    limit(resource.RLIMIT_CPU, CPU_S)
+    limit(resource.RLIMIT_CORE, 0)
     try:
         read()
     except MemoryError:

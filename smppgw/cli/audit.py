@@ -13,6 +13,8 @@ from smppgw.config import load
 from smppgw.ledger.audit import Entry, entries, head, holds, verify
 from smppgw.ledger.evidence import snapshot
 
+_WIDE = 100  # columns at which a time has room for its seconds
+
 
 @click.group()
 def audit() -> None:
@@ -35,14 +37,15 @@ def list_(config_path: Path | None, job: int | None, limit: int | None, as_json:
     if as_json:
         show_json([_document(entry, zone) for entry in found])
         return
+    narrow = out.is_terminal and out.width < _WIDE
     rows = [
         (
             entry.id,
-            clock(entry.at, zone),
+            clock(entry.at, zone, "%d/%m/%y %H:%M" if narrow else "%d/%m/%Y %H:%M:%S"),
             entry.actor or "–",
             entry.action,
             "–" if entry.job_id is None else entry.job_id,
-            _details(entry.details),
+            _details(entry.details, zone),
         )
         for entry in found
     ]
@@ -104,10 +107,15 @@ def _document(entry: Entry, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def _details(details: Any) -> str:
+def _details(details: Any, zone: ZoneInfo) -> str:
     if not isinstance(details, Mapping):
         return str(details)
-    return ", ".join(f"{key}: {_plain(value)}" for key, value in details.items())
+    return ", ".join(
+        f"{key}: {clock(value, zone)}"
+        if key.endswith("_at") and isinstance(value, int)
+        else f"{key}: {_plain(value)}"
+        for key, value in details.items()
+    )
 
 
 def _plain(value: Any) -> str:

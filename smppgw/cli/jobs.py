@@ -36,6 +36,8 @@ from smppgw.errors import InputError, OperationError
 from smppgw.ledger.jobs import Job, MessageRow, list_jobs, report_rows
 
 _WIDE = 100  # columns at which a list has room for everything
+_SHORT, _NARROW = "%d/%m/%y %H:%M", "%d/%m %H:%M"
+_LEAST = 80  # and for all but the tenant
 _SHEET_ROWS = 1_048_575  # that XLSX holds below the header
 REPORT_COLUMNS = (
     "number",
@@ -71,23 +73,26 @@ def list_(config_path: Path | None, limit: int | None, as_json: bool) -> None:
     if not found:
         out.print("There is no job yet.")
         return
-    narrow = out.is_terminal and out.width < _WIDE
+    width = out.width if out.is_terminal else _WIDE
+    narrow, tiny = width < _WIDE, width < _LEAST
     rows = [
         (
             job.job_id,
             job.state,
-            f"{job.job_class}, DRILL" if job.exercise else job.job_class,
+            *(() if tiny else (f"{job.job_class}, DRILL" if job.exercise else job.job_class,)),
             *(() if narrow else (job.tenant,)),
-            clock(job.created_at, zone, "%d/%m %H:%M" if narrow else "%d/%m/%y %H:%M"),
+            *(() if tiny else (clock(job.created_at, zone, _NARROW if narrow else _SHORT),)),
             job.total,
             job.counts["delivered"],
             _troubled(job),
-            _named(job, waits.get(job.job_id), zone, tenant=narrow),
+            _named(job, waits.get(job.job_id), zone, tenant=narrow and len(config.tenant) > 1),
         )
         for job in found
     ]
     columns = (">Job", "State", "Class", "Tenant", "Created", ">Total", ">Delivered", ">Failed")
-    shown = [column for column in columns if column != "Tenant" or not narrow]
+    left_off = {"Tenant"} if narrow else set()
+    left_off |= {"Class", "Created"} if tiny else set()
+    shown = [column for column in columns if column not in left_off]
     out.print(table(None, *shown, "Label", rows=rows))
 
 

@@ -83,7 +83,8 @@ def table(title: str | None, *columns: str, rows: Iterable[Iterable[object]] = (
             column.removeprefix(">"),
             justify="right" if right else "left",
             no_wrap=at < len(columns),
-            min_width=8 if at == len(columns) else None,  # the last is the longest, and wraps
+            min_width=12 if at == len(columns) else None,  # the last is the longest, and wraps
+            overflow="fold" if at == len(columns) else "ellipsis",
         )
     for row in rows:
         made.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))

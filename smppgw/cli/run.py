@@ -14,7 +14,7 @@ import structlog
 from smppgw.cli.output import err, set_up_logs
 from smppgw.cli.send import Duration
 from smppgw.config import load
-from smppgw.errors import ConfigError, OperationError
+from smppgw.errors import ConfigError, InputError, OperationError
 from smppgw.gateway import Gateway
 from smppgw.link import Trace
 from smppgw.notify import Notifier
@@ -206,6 +206,8 @@ def simulate(
             async with Simulator(behaviour, host=host, port=port, record=record) as smsc:
                 err.print(f"An SMSC is simulated on {host}:{smsc.port}; stop it with Ctrl-C.")
                 await stopping.wait()
+        except UnicodeError as error:  # no name of a host has an empty part, or one so long
+            raise InputError(f"--host {host} cannot be the name of a host.") from error
         except OSError as error:
             where = f"{host}:{port}" if record is None else f"{host}:{port} or {record}"
             raise OperationError(f"{where}: {error.strerror or error}.") from error

@@ -21,7 +21,7 @@ from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import err, json_option, out, plural, show_json, told, whoami
 from smppgw.cli.preview import show_page, show_warnings
 from smppgw.cli.watch import follow
-from smppgw.config import Config, load, parse_duration
+from smppgw.config import CLASSES, Config, load, parse_duration
 from smppgw.errors import DatabaseError, InputError, OperationError
 from smppgw.ledger.claim import CONFIRMATION
 from smppgw.ledger.database import Database, Locks, explained, open_database
@@ -32,8 +32,8 @@ from smppgw.ledger.spending import segments_between
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CLASSES = ("alert", "service", "promotional")
 LONGEST_VALIDITY_S = 365 * 86_400.0
+_HAS_KEY = "has this key."
 _NOT_RUNNING = "The gateway does not run: nothing leaves until `smppgw run` is started."
 
 
@@ -293,7 +293,10 @@ def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -
         _require_recipients(plan)
         if loading.job_id:  # else it is there already, and costs nothing more
             _require_budget(plan, _standing(db, plan)["spent"])  # others may have spent meanwhile
-        return loading.finish(time.time_ns() // 1_000_000)
+        there, job_id = not loading.job_id, loading.finish(time.time_ns() // 1_000_000)
+        if there:
+            plan.recipients.warnings.append(f"Nothing new was queued: job {job_id} {_HAS_KEY}")
+        return job_id
     except BaseException:
         loading.discard()
         raise
@@ -320,7 +323,8 @@ def _acknowledge(
     document["state"] = require(db, job_id).state
     if seen:  # the page has just been read
         out.print(f"[bold]Job {job_id} is {document['state']}.[/bold]")
-        show_warnings([one for one in plan.recipients.warnings if one == _NOT_RUNNING])
+        news = (_NOT_RUNNING, _HAS_KEY)
+        show_warnings([one for one in plan.recipients.warnings if one.endswith(news)])
     elif not (wait and as_json):
         _show(document, plan, as_json)
     if not wait:

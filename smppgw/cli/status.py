@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,8 +137,7 @@ def _watch(config: Config, every_s: float) -> None:
             del followed[job_id]
         zone = ZoneInfo(config.gateway.timezone)
         title = Text(f"{datetime.now(zone):%d/%m/%Y %H:%M:%S}, every {every_s:g} s", style="dim")
-        page = _page(config, seen, failed)
-        return Picture(title, *page, *_jobs(seen, followed)), False
+        return Picture(title, *_page(config, seen, failed, _jobs(seen, followed))), False
 
     with suppress(KeyboardInterrupt):
         watch(out, see, every_s)
@@ -184,8 +183,13 @@ def _document(config: Config, seen: _Seen, failed: list[Condition]) -> dict[str,
     }
 
 
-def _page(config: Config, seen: _Seen, failed: list[Condition]) -> Iterator[RenderableType]:
-    """Say how it stands, for people."""
+def _page(
+    config: Config,
+    seen: _Seen,
+    failed: list[Condition],
+    underway: Iterable[RenderableType] = (),
+) -> Iterator[RenderableType]:
+    """Say how it stands, for people; the jobs under way below the queue that they wait in."""
     zone, document = ZoneInfo(config.gateway.timezone), _document(config, seen, failed)
     if seen.running and seen.process:
         pid, since = seen.process
@@ -221,6 +225,7 @@ def _page(config: Config, seen: _Seen, failed: list[Condition]) -> Iterator[Rend
         if held:
             opens = _opens(seen, job_class, zone)
             yield f"          {job_class}: {held}{opens}"
+    yield from underway
     hint = ": `smppgw jobs retry JOB --unknown` sends those of a job again" if seen.unknown else ""
     yield f"Unknown   {plural(seen.unknown, 'message')}{hint}"
     kinds = ", ".join(f"{count} {kind}" for kind, count in document["receipts"].items())
@@ -260,7 +265,6 @@ def _jobs(seen: _Seen, followed: Mapping[int, Followed]) -> Iterator[RenderableT
             f"{gone / job.total:.0%}",
             Text(followed[job.job_id].pace(job)),
         )
-    yield ""
     yield grid
     more = len(seen.waiting) - _JOBS
     if more > 0:

@@ -10,9 +10,11 @@ import click
 from smppgw.cli.jobs import job_document, show_job
 from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import err, json_option, plural, show_json, whoami
+from smppgw.cli.watch import wait_of
 from smppgw.config import Config, load
 from smppgw.errors import OperationError
 from smppgw.ledger import steer
+from smppgw.ledger.database import Database
 from smppgw.ledger.jobs import Job
 
 
@@ -28,7 +30,7 @@ def pause(config_path: Path | None, job: int, as_json: bool) -> None:
     config = load(config_path, secrets=False)
     with open_ledger(config.gateway.database) as db:
         paused = steer.pause(db, job, _now_ms(), whoami())
-    _show(paused, config, as_json)
+        _show(db, paused, config, as_json)
 
 
 @click.command()
@@ -40,7 +42,7 @@ def resume(config_path: Path | None, job: int, as_json: bool) -> None:
     config = load(config_path, secrets=False)
     with open_ledger(config.gateway.database) as db:
         resumed = steer.resume(db, job, _now_ms(), whoami())
-    _show(resumed, config, as_json)
+        _show(db, resumed, config, as_json)
 
 
 @click.command()
@@ -55,13 +57,17 @@ def cancel(config_path: Path | None, job: int, yes: bool, as_json: bool) -> None
     """
     config = load(config_path, secrets=False)
     with open_ledger(config.gateway.database) as db:
-        if not yes and not as_json and sys.stdin.isatty():
-            waiting = require(db, job).counts["queued"]
+        before = require(db, job)
+        again = before.state == "cancelled"
+        if not yes and not again and not as_json and sys.stdin.isatty():
+            waiting = before.counts["queued"]
             question = f"Cancel job {job}: {plural(waiting, 'message')} will never be sent?"
             if not click.confirm(question, err=True):
                 raise OperationError("Nothing was cancelled.")
         cancelled = steer.cancel(db, job, _now_ms(), whoami())
-    _show(cancelled, config, as_json)
+        if again:
+            err.print(f"Job {job} was cancelled before; nothing has changed.")
+        _show(db, cancelled, config, as_json)
 
 
 @click.command()
@@ -83,23 +89,23 @@ def retry(
     config = load(config_path, secrets=False)
     with open_ledger(config.gateway.database) as db:
         retried = steer.retry(db, job, states, _now_ms(), whoami())
-        found = require(db, job)
-    if retried:
-        err.print(f"{plural(retried, 'message')} of job {job} will be sent again.")
-    else:
-        err.print(f"Nothing is sent again: no message of job {job} is {_alternatives(states)}.")
-    _show(found, config, as_json)
+        if retried:
+            err.print(f"{plural(retried, 'message')} of job {job} will be sent again.")
+        else:
+            err.print(f"Nothing is sent again: no message of job {job} is {_alternatives(states)}.")
+        _show(db, require(db, job), config, as_json)
 
 
 def _alternatives(states: set[str]) -> str:
     return " or ".join(state for state in steer.RETRIED if state in states)
 
 
-def _show(job: Job, config: Config, as_json: bool) -> None:
+def _show(db: Database, job: Job, config: Config, as_json: bool) -> None:
+    wait = wait_of(db, config, job)
     if as_json:
-        show_json(job_document(job, ZoneInfo(config.gateway.timezone)))
+        show_json(job_document(job, ZoneInfo(config.gateway.timezone), wait))
     else:
-        show_job(job, config)
+        show_job(job, config, wait)
 
 
 def _now_ms() -> int:

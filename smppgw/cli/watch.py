@@ -68,6 +68,8 @@ class Followed:
             return f"all have left; {plural(owed, 'receipt')} to come" if owed else "all have ended"
         if self.per_s is None:
             return "…"
+        if not self.per_s and counts["queued"]:
+            return "nothing leaves just now" if job.first_submit_at else "waits for its turn"
         line = f"{self.per_s:.3g} segments a second"
         if self.left_s is None:
             return line
@@ -80,17 +82,18 @@ class Followed:
 def waits_for(wait: Wait, job: Job, zone: ZoneInfo) -> str:
     """Say what a job waits for, for people."""
     if wait.reason == "paused":
-        return f"paused; `smppgw jobs resume {job.job_id}` goes on"
+        return f"waits for `smppgw jobs resume {job.job_id}`"
     if wait.opens_at is None:
         return "its hours never let it leave"
     return f"waits for {moment(wait.opens_at, zone)}"
 
 
 def moment(at: datetime, zone: ZoneInfo) -> str:
-    """Write a time to come: of today without its date."""
-    local = at.astimezone(zone)
-    today = local.date() == datetime.now(zone).date()
-    return f"{local:%H:%M}" if today else f"{local:%d/%m/%Y %H:%M}"
+    """Write a time to come: of today without its date, of this year without its year."""
+    local, today = at.astimezone(zone), datetime.now(zone).date()
+    if local.date() == today:
+        return f"{local:%H:%M}"
+    return f"{local:%d/%m %H:%M}" if local.year == today.year else f"{local:%d/%m/%Y %H:%M}"
 
 
 def wait_of(db: Database, config: Config, job: Job) -> Wait | None:

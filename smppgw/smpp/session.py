@@ -212,6 +212,11 @@ class Session:
         return int(self._used)
 
     @property
+    def latency_s(self) -> float:
+        """How long answers take, smoothed; 0 before the first."""
+        return self._latency_s
+
+    @property
     def free_slots(self) -> int:
         """How many submit_sm may be sent now."""
         if self.state is not State.BOUND:

@@ -172,7 +172,7 @@ def test_people_see_a_table_with_the_proof(smppgw: Smppgw) -> None:
     heading, _, row = smppgw("optouts", "list").out.splitlines()[:3]
     assert heading.split() == ["Since", "Tenant", "Purpose", "Number", "By", "Proof"]
     assert f"{TENANT}" in row
-    assert "[bold]Lettre\ufffd[31m du 12 mai" in row
+    assert "[bold]Lettre␛[31m du 12 mai" in row
     assert "\x1b" not in row
 
 

@@ -37,6 +37,9 @@ SMPPGW = (sys.executable, "-m", "smppgw")
 PATIENCE_S = 40.0  # longer than anything here takes on a busy machine, shorter than pytest-timeout
 SYSTEM_ID, PASSWORD = "syndic", "secret08"
 ZONE = ZoneInfo("Europe/Paris")
+# Below what Linux hands out (ip_local_port_range); neighbouring pids begin 101 apart.
+FIRST_PORT, PORTS = 15_000, 15_000
+_ports = (FIRST_PORT + (os.getpid() * 101 + at) % PORTS for at in range(PORTS))
 # Every number in these tests is +33 6 00 0x xx xx, one way or the other.
 ANY_NUMBER = re.compile(r"0?6[ .]?00[ .]?0\d[ .]?\d\d[ .]?\d\d")
 
@@ -53,11 +56,20 @@ def national(ordinal: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, another one at each call.
+
+    The kernel gives none of these by itself, and each process begins elsewhere: until a test
+    listens on it, or while its SMSC starts again, no other test is likely to take it.
+    """
+    for port in _ports:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(condition: Callable[[], T | None], what: str, limit_s: float = PATIENCE_S) -> T:
@@ -282,7 +294,7 @@ class Site:
 
     def smsc(self, *options: str, port: int = 0) -> Smsc:
         """Start the simulated SMSC; returns when it listens."""
-        smsc = Smsc(self, *options, port=port)
+        smsc = Smsc(self, *options, port=port or free_port())
         self._processes.append(smsc)
         return smsc
 

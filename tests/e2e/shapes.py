@@ -41,6 +41,7 @@ JOB = {
     "ordered_by": (str, None),
     "created_at": TIME,
     "starts_at": TIME,
+    "opens_at": (TIME, None),
     "first_submit_at": (TIME, None),
     "finished_at": (TIME, None),
     "counts": COUNTS,
@@ -73,8 +74,10 @@ SUBMISSION = {
     "warnings": [str],
 }
 
+WAITING = dict.fromkeys(("hours", "scheduled", "paused"), int)
 STATUS = {
     "gateway": {"running": bool, "pid": (int, None), "since": (TIME, None)},
+    "alert": {"ready": bool, "against": [str]},
     "database": {"path": str, "bytes": int},
     "links": [
         {
@@ -89,6 +92,7 @@ STATUS = {
         }
     ],
     "queue": dict.fromkeys(("alert", "service", "promotional"), int),
+    "waiting": dict.fromkeys(("alert", "service", "promotional"), WAITING),
     "unknown": int,
     "receipts": dict.fromkeys(("received", "matched", "parked", "orphan", "duplicate"), int),
 }

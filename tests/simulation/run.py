@@ -223,8 +223,7 @@ class Acknowledged:
     recipients: list[str]
     segments: int
     tenant: str
-    starts_at: int  # milliseconds since 1970
-    begun: bool = False
+    starts_at: int  # milliseconds since 1970; 0 is at once
     retried: bool = False
     steered: bool = False
 
@@ -372,7 +371,6 @@ attempts = 12
         """Hold a submit_sm to the hours, to when its job begins, and to who wants none."""
         job = self._job_of[number]
         begun = number in self._written and job.segments > 1  # what is begun is ended
-        first, job.begun = not job.begun, True
         self._written.add(number)
         if self._opted_out.get(number) is False:
             raise Violation(f"opted out: a {job.job_class} message went to who wants none")
@@ -380,7 +378,7 @@ attempts = 12
             return
         if job.job_class == "promotional" and not begun and self._resting():
             raise Violation("hours: a promotional message left outside its hours")
-        if first and self.wall_ms() < job.starts_at:
+        if self.wall_ms() < job.starts_at and self._first_claim_of(job) < job.starts_at:
             raise Violation(f"early: job {job.job_id} left before its time")
 
     def on_acknowledged(self, count: int) -> None:
@@ -390,6 +388,13 @@ attempts = 12
             raise Violation(
                 f"I4: {self.acknowledged_receipts} deliver_sm answered, {recorded} on disk"
             )
+
+    def _first_claim_of(self, job: Acknowledged) -> int:
+        """Return when a job began to leave; the clock may have been set back since."""
+        (at,) = self.reader.execute(
+            "SELECT first_submit_at FROM job WHERE id = ?", (job.job_id,)
+        ).fetchone()
+        return int(at)
 
     def _recorded(self) -> int:
         """Return how many deliver_sm are on disk, receipts and texts."""
@@ -505,7 +510,7 @@ attempts = 12
                 return  # killed: its lock goes with it
             loading.add(addressees)
             job_id = loading.finish(self.wall_ms())
-            begins = round((starts_at or now).timestamp() * 1000)
+            begins = 0 if starts_at is None else int(starts_at.timestamp() * 1000)
             job = Acknowledged(job_id, job_class, recipients, segments, tenant, begins)
             self.jobs.append(job)
             self._job_of.update(dict.fromkeys(recipients, job))
@@ -513,7 +518,7 @@ attempts = 12
             db.close()
             locks.close()
 
-    def opt_out(self) -> None:
+    async def opt_out(self) -> None:
         """Have some recipients of a job say that they want no more texts, in one way or another."""
         if not self.jobs:
             return
@@ -521,10 +526,10 @@ attempts = 12
         job = chance.choice(self.jobs)
         numbers = chance.sample(job.recipients, min(len(job.recipients), chance.choice([1, 2, 9])))
         if chance.random() < 0.4:
-            for number in numbers:  # whoever was written to
-                if number in self._written:
-                    self.smsc.deliver(number, "MAIRIE", "STOP")
-                    self._stopped.add(number)
+            for number in sorted(self._written.intersection(job.recipients))[:3]:
+                self.smsc.deliver(number, "MAIRIE", "STOP")
+                self._stopped.add(number)
+                await asyncio.sleep(chance.uniform(0.0, self._slow_commit_s))
             return
         purpose = chance.choice([job.job_class, "all"])
         db = open_database(self.folder / "ledger.db")
@@ -651,7 +656,7 @@ attempts = 12
             elif deed < 0.6:
                 self.steer()
             elif deed < 0.7:
-                self.opt_out()
+                await self.opt_out()
             elif self.trouble:
                 await self._misfortune()
 
@@ -773,7 +778,8 @@ attempts = 12
     ) -> str | None:
         if number not in self._opted_out and number not in self._stopped:
             return "and nobody asked for it"
-        return "but was accepted" if accepted and not job.retried else None
+        again = job.retried or job.job_class == "alert"  # it was to be sent another time
+        return "but was accepted" if accepted and not again else None
 
     def _judge(self, job: Acknowledged, state: str, accepted: Sequence[Accepted]) -> str | None:
         """Say why a message cannot be in this state, by what the SMSC knows of it."""

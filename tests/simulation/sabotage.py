@@ -13,16 +13,21 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from smppgw import gateway as gateway_module
 from smppgw.account import Account
+from smppgw.caretaker import Caretaker
 from smppgw.ledger import claim as claim_module
 from smppgw.ledger import jobs as jobs_module
 from smppgw.ledger import turn as turn_module
+from smppgw.ledger.jobs import Loading
 from smppgw.link import Link
+from smppgw.opening import Opening
+from smppgw.shares import Shares
 from smppgw.smpp.session import Session
 from tests.simulation import run as run_module
 from tests.simulation.run import play
@@ -198,6 +203,48 @@ def _never_claimed(db: sqlite3.Connection) -> dict[int, int]:
     return dict.fromkeys([row[0] for row in db.execute("SELECT id FROM account")], 0)
 
 
+@sabotage("Promotional messages leave at any hour.")
+def ignore_the_hours() -> Iterator[None]:
+    with instead(Opening, "look", lambda self, accounts, now_ms: []):
+        yield
+
+
+@sabotage("Who opted out since the submission is not looked for.")
+def ignore_opt_outs() -> Iterator[None]:
+    with instead(claim_module.Claiming, "_without_objectors", lambda self, stream, rows: rows):
+        yield
+
+
+@sabotage("Of the tenants that wait the first by name is served until it has nothing left.")
+def forget_the_shares() -> Iterator[None]:
+    with instead(Shares, "next_of", lambda self, lane, tenants: min(tenants)):
+        yield
+
+
+@sabotage("A scheduled job leaves at once.")
+def forget_the_time_of_a_job() -> Iterator[None]:
+    finish = Loading.finish
+
+    def finish_at_once(self: Loading, now: int) -> int:
+        with instead(self, "_order", replace(self._order, starts_at=None)):
+            return finish(self, now)
+
+    with instead(Loading, "finish", finish_at_once):
+        yield
+
+
+@sabotage("A STOP that comes while another one is answered is forgotten.")
+def forget_a_stop() -> Iterator[None]:
+    answer_stops = Caretaker._answer_stops
+
+    async def answer_once(self: Caretaker, *args: Any) -> None:
+        await answer_stops(self, *args)
+        self._asked = False
+
+    with instead(Caretaker, "_answer_stops", answer_once):
+        yield
+
+
 def main() -> int:
     """Try each sabotage on the same seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -225,7 +272,7 @@ def _what(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     text = re.sub(r"^after \d+ s: ", "", str(error))
-    invariant = re.match(r"(I\d|lost|twice|truth)\b", text)
+    invariant = re.match(r"(I\d|lost|twice|truth|hours|early|shares|stop|opted out)\b", text)
     return invariant[1] if invariant else text.split(":")[0][:40] or type(error).__name__
 
 
