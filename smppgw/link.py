@@ -250,7 +250,7 @@ class Link:
                 return
             if self._proved or self._loop.time() - began >= longest_s:
                 delay_s = first_s
-            wait_s = delay_s * random.uniform(0.5, 1.0)  # so that links do not come back in step
+            wait_s = delay_s * random.uniform(0.5, 1.0)  # so that links do not come back in step  # nosec B311  # no secret
             delay_s *= 2
             self._become("backoff", reason)
             self._log.warning("link.down", reason=reason, again_in_s=round(wait_s, 1))

@@ -142,3 +142,37 @@ def test_a_gateway_that_stops_waits_for_the_answers_that_are_owed(tmp_path: Path
             assert max(witness.copies().values()) == 1
 
     play(scenario())
+
+
+def test_what_happens_to_every_message_is_told_at_once_and_then_summed_by_the_minute() -> None:
+    told = link._Sum()
+    assert [told.add(2, 100.0), told.add(3, 130.0), told.add(4, 159.9), told.add(5, 160.0)] == [
+        2, 0, 0, 12,
+    ]  # fmt: skip
+    assert told.add(1, 219.9) == 0
+
+
+def test_the_log_sums_up_what_was_sent_and_has_no_line_for_a_message(
+    tmp_path: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(gateway, "TRAFFIC_S", 0.0)
+        monkeypatch.setattr(gateway, "HOUSEKEEPING_S", 0.05)
+        async with (
+            Simulator(Behaviour(seed=1)) as smsc,
+            running(configure(tmp_path, account(smsc.port))) as trial,
+        ):
+            job = submit(trial.config, numbers(300))
+            await trial.until_counts(job, {"delivered": 300})
+
+    play(scenario())
+    sums = [entry for entry in logs if entry["event"] == "traffic.minute"]
+    for name in ("submitted", "accepted", "receipts", "delivered"):
+        assert sum(entry[name] for entry in sums) == 300, name
+    for name in ("refused", "throttled", "unknown", "inbound"):
+        assert sum(entry[name] for entry in sums) == 0, name
+    assert len(logs) - len(sums) == 4  # started, bound, draining, stopped
+    assert all(
+        any(entry[name] for name in ("submitted", "accepted", "receipts", "delivered"))
+        for entry in sums
+    )

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smppgw import __version__
 from smppgw.errors import OperationError
-from smppgw.metrics import HISTOGRAMS, TABLE, Endpoint, Histogram, Metrics
+from smppgw.metrics import HISTOGRAMS, TABLE, Endpoint, Histogram, Metrics, Traffic
 
 # The metrics that the interface promises: their type and their labels.
 CONTRACT: dict[str, tuple[str, set[str]]] = {
@@ -261,3 +261,33 @@ def test_the_port_is_free_again_when_the_endpoint_is_closed() -> None:
     again = Endpoint(Metrics(), "127.0.0.1", port, healthy=lambda: None, ready=lambda: None)
     with again:
         assert get(again, "/healthz")[0] == 200
+
+
+def test_traffic_is_what_was_counted_since_it_was_asked_last_and_nothing_of_a_quiet_minute() -> (
+    None
+):
+    metrics = Metrics()
+    metrics.begin("a")
+    traffic = Traffic(metrics)
+    assert traffic.since_asked() == {}
+    for smsc in ("a", "b"):
+        metrics.submit_sm_total.labels(smsc).inc(10)
+        metrics.receipts_total.labels(smsc, "DELIVRD").inc(2)
+        metrics.receipts_total.labels(smsc, "UNDELIV").inc(1)
+    for status, count in (
+        ("ESME_ROK", 5), ("ESME_RTHROTTLED", 2), ("ESME_RMSGQFUL", 1), ("ESME_RSYSERR", 4),
+    ):  # fmt: skip
+        metrics.submit_sm_resp_total.labels("a", status).inc(count)
+    for state, count in (("delivered", 4), ("unknown", 3), ("expired", 9)):
+        metrics.messages_total.labels("service", state).inc(count)
+    metrics.inbound_total.labels("text").inc(7)
+    assert traffic.since_asked() == {
+        "submitted": 20, "accepted": 5, "refused": 4, "throttled": 3, "receipts": 6,
+        "delivered": 4, "unknown": 3, "inbound": 7,
+    }  # fmt: skip
+    assert traffic.since_asked() == {}
+    metrics.submit_sm_total.labels("b").inc()
+    assert traffic.since_asked() == dict.fromkeys(
+        ("submitted", "accepted", "refused", "throttled", "receipts", "delivered", "unknown",
+         "inbound"), 0,
+    ) | {"submitted": 1}  # fmt: skip

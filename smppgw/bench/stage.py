@@ -17,7 +17,7 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
+import subprocess  # nosec B404  # our own commands
 import sys
 import tempfile
 import time
@@ -96,7 +96,7 @@ class Process:
         self._said = b""
         self._said_at = 0.0
         with log.open("ab") as stderr:
-            self._child = subprocess.Popen(
+            self._child = subprocess.Popen(  # nosec B603  # our own commands
                 [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -505,7 +505,7 @@ def wait_until(
 
 
 def _list(messages: int) -> Iterator[tuple[str, str, str]]:
-    chance = random.Random(messages)
+    chance = random.Random(messages)  # nosec B311  # no secret
     yield "Nom", "Commune", "Portable"
     for ordinal in range(messages):
         written = chance.choice(WRITTEN)(destination(ordinal))
@@ -547,7 +547,7 @@ def _processor() -> str:
 def _sqlite_version() -> str:
     """Ask another Python: here the module is not ours to import."""
     script = "import sqlite3; print(sqlite3.sqlite_version)"
-    return subprocess.run(
+    return subprocess.run(  # nosec B603  # our own commands
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()
 

@@ -37,7 +37,7 @@ BEHAVIOUR = Behaviour(
     outcomes={"DELIVRD": 94, "UNDELIV": 4, "EXPIRED": 2},
     seed=1,
     system_id="syndic",
-    password="secret08",
+    password="secret08",  # nosec B106  # of the simulated SMSC
 )
 CONFIG = """
 [gateway]

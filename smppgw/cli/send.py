@@ -159,7 +159,6 @@ def submit(
     path, now = config.gateway.database, _now(config)
     with _recipients(config, order) as recipients:
         plan = Plan(config, _wish(config, order), recipients, now)
-        plan.require_sender()
         db, locks = open_database(path, create=True), Locks(path)
         try:
             with explained(path):
@@ -286,15 +285,18 @@ def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -
     """Write the job down; returns its number, or None where `strict` forbids it."""
     loading = Loading(db, locks, plan.order, plan.routes)
     try:
+        if loading.job_id:  # else it is there already, whatever has become of its sender
+            plan.require_sender()
         loading.add(_shown(plan, show))
         if strict and _left_out(plan):
             loading.discard()
             return None
         _require_recipients(plan)
-        if loading.job_id:  # else it is there already, and costs nothing more
-            _require_budget(plan, _standing(db, plan)["spent"])  # others may have spent meanwhile
-        there, job_id = not loading.job_id, loading.finish(time.time_ns() // 1_000_000)
-        if there:
+        job_id = loading.finish(
+            time.time_ns() // 1_000_000,
+            lambda: _require_budget(plan, _standing(db, plan)["spent"]),  # others may have spent
+        )
+        if not loading.job_id:
             plan.recipients.warnings.append(f"Nothing new was queued: job {job_id} {_HAS_KEY}")
         return job_id
     except BaseException:

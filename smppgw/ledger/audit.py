@@ -99,7 +99,7 @@ def entries(
         limit: the newest so many.
     """
     rows = db.execute(
-        "SELECT id, at, actor, action, job_id, details, hash FROM audit"
+        "SELECT id, at, actor, action, job_id, details, hash FROM audit"  # nosec B608  # only constants
         f"{'' if job_id is None else ' WHERE job_id = :job'} ORDER BY id DESC LIMIT :limit",
         {"job": job_id, "limit": -1 if limit is None else limit},
     ).fetchall()

@@ -166,7 +166,7 @@ class _Recording:
         number = part.numbering.number
         there: dict[int, bytes] = dict(
             self._db.execute(
-                "SELECT joined, octets FROM inbound_part" + _OF_TEXT + " AND number = ?",
+                "SELECT joined, octets FROM inbound_part" + _OF_TEXT + " AND number = ?",  # nosec B608  # only constants
                 (*text, number),
             ).fetchall()
         )
@@ -183,7 +183,8 @@ class _Recording:
         )
         self._kinds["part"] += 1
         (waiting,) = self._db.execute(
-            "SELECT count(*) FROM inbound_part" + _OF_TEXT + " AND joined = 0", text
+            "SELECT count(*) FROM inbound_part" + _OF_TEXT + " AND joined = 0",
+            text,  # nosec B608  # only constants
         ).fetchone()
         if waiting == text.total:
             self.join(text)
@@ -191,7 +192,7 @@ class _Recording:
     def join(self, text: _LongText) -> None:
         """Make a text of the parts that wait, whether all came or not."""
         rows = self._db.execute(
-            "SELECT number, octets, data_coding, alphabet, header_octets FROM inbound_part"
+            "SELECT number, octets, data_coding, alphabet, header_octets FROM inbound_part"  # nosec B608  # only constants
             + _OF_TEXT
             + " AND joined = 0 ORDER BY number",
             text,
@@ -209,7 +210,8 @@ class _Recording:
         self._kinds["complete" if complete else "incomplete"] += 1
         # Replaces what is remembered of an earlier text under the same reference.
         self._db.execute(
-            "UPDATE OR REPLACE inbound_part SET joined = 1" + _OF_TEXT + " AND joined = 0", text
+            "UPDATE OR REPLACE inbound_part SET joined = 1" + _OF_TEXT + " AND joined = 0",
+            text,  # nosec B608  # only constants
         )
 
     def finish(self) -> Recorded:

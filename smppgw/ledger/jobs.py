@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -201,11 +201,12 @@ class Loading:
         if self._ordinals[route] > LAST_ORDINAL:
             raise InputError(f"A job has {LAST_ORDINAL} recipients at most: cut the list in two.")
 
-    def finish(self, now: int) -> int:
+    def finish(self, now: int, require: Callable[[], None] = lambda: None) -> int:
         """Make the job visible: from here on it is acknowledged and on disk (I1).
 
         Args:
             now: milliseconds since 1970.
+            require: called in the transaction that makes it visible; what it raises forbids that.
 
         Returns:
             The job's number; an earlier one where the key and the content are the same.
@@ -223,6 +224,7 @@ class Loading:
                 )
             return job_id
         with transaction(self._db):
+            require()
             starts_at = self._order.starts_at
             self._db.execute(
                 "UPDATE job SET state = ?, content = ? WHERE id = ?",
@@ -341,14 +343,14 @@ def find_job(db: sqlite3.Connection, job_id: int) -> Job | None:
     """Return a job as it stands, or None where there is none of that number."""
     if not 0 < job_id <= LAST_JOB:  # it may be more than SQLite can hold
         return None
-    row = db.execute(f"SELECT {_JOB_COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchone()
+    row = db.execute(f"SELECT {_JOB_COLUMNS} FROM job WHERE id = ?", (job_id,)).fetchone()  # nosec B608  # only constants
     return None if row is None else _job(row)
 
 
 def list_jobs(db: sqlite3.Connection, limit: int | None = None) -> list[Job]:
     """Return the jobs as they stand, newest first, `limit` at most."""
     rows = db.execute(
-        f"SELECT {_JOB_COLUMNS} FROM job ORDER BY id DESC LIMIT ?",
+        f"SELECT {_JOB_COLUMNS} FROM job ORDER BY id DESC LIMIT ?",  # nosec B608  # only constants
         (-1 if limit is None else limit,),
     )
     return [_job(row) for row in rows]
@@ -421,7 +423,7 @@ def unknown_messages(db: sqlite3.Connection) -> int:
 def receipt_counts(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """Return what became of the receipts: by account, then by kind (I9)."""
     columns = ", ".join(f"receipts_{kind}" for kind in RECEIPT_KINDS)
-    rows = db.execute(f"SELECT name, {columns} FROM account ORDER BY name")
+    rows = db.execute(f"SELECT name, {columns} FROM account ORDER BY name")  # nosec B608  # only constants
     return {name: dict(zip(RECEIPT_KINDS, counts, strict=True)) for name, *counts in rows}
 
 

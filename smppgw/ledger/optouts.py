@@ -235,7 +235,7 @@ def blocked(
     numbers: set[str] = set()
     hashes: set[str] = set()
     rows = db.execute(
-        "SELECT recipient, recipient_hash FROM optout WHERE tenant = :tenant" + POLICIES[policy],
+        "SELECT recipient, recipient_hash FROM optout WHERE tenant = :tenant" + POLICIES[policy],  # nosec B608  # only constants
         {"tenant": tenant, "purpose": purpose},
     )
     for number, number_hash in rows:
@@ -377,7 +377,7 @@ def _newest_sent(
     if not destinations:
         return found
     rows = db.execute(
-        "SELECT recipient, sender, tenant, purpose FROM message NOT INDEXED"
+        "SELECT recipient, sender, tenant, purpose FROM message NOT INDEXED"  # nosec B608  # only constants
         f" CROSS JOIN job ON job.id = message.id >> {JOB_BITS}"
         f" WHERE recipient IN ({', '.join('?' * len(destinations))}) AND purpose <> ?"
         " AND message.state <> 'rejected' AND EXISTS (SELECT 1 FROM segment"
@@ -533,7 +533,7 @@ def add_learned(
 def _learned(db: sqlite3.Connection, refused: Iterable[tuple[int, str]]) -> Iterator[OptOut]:
     for message_id, channel in refused:
         row = db.execute(
-            "SELECT tenant, purpose, recipient, error FROM message"
+            "SELECT tenant, purpose, recipient, error FROM message"  # nosec B608  # only constants
             f" JOIN job ON job.id = message.id >> {JOB_BITS}"
             " WHERE message.id = ? AND purpose <> ?",
             (message_id, CONFIRMATION),

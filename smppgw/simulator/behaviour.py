@@ -225,9 +225,9 @@ class Decisions:
         """Begin a run."""
         self._behaviour = behaviour
         self._faults = behaviour.active_faults
-        seed = random.randrange(2**63) if behaviour.seed is None else behaviour.seed
+        seed = random.randrange(2**63) if behaviour.seed is None else behaviour.seed  # nosec B311  # no secret
         self._seed = seed
-        self._outcomes = random.Random(seed)
+        self._outcomes = random.Random(seed)  # nosec B311  # no secret
         self._words = list(behaviour.outcomes)
         self._cumulative_weights = list(accumulate(behaviour.outcomes.values()))
         self._begin_ids()

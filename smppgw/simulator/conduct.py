@@ -69,7 +69,7 @@ class Conduct:
         """Begin a run."""
         self._behaviour = behaviour
         faults = self._faults = behaviour.active_faults
-        seed = random.randrange(2**63) if behaviour.seed is None else behaviour.seed
+        seed = random.randrange(2**63) if behaviour.seed is None else behaviour.seed  # nosec B311  # no secret
         self.drop_after = int(faults["drop"]) if "drop" in faults else None
         self.unbind_after_s = faults.get("unbind")
         self.enquire_every_s = faults.get("enquire-often")

@@ -341,7 +341,7 @@ def test_a_job_begins_when_it_is_scheduled_and_its_validity_runs_from_there(site
 
 
 def test_a_drill_says_so_in_its_first_words_and_is_an_alert(site: Site) -> None:
-    drill = {"exercise": True, "job_class": "alert"}
+    drill: dict[str, Any] = {"exercise": True, "job_class": "alert"}
     assert site.plan(site.config(), text="Crue.", **drill).order.text == "EXERCICE EXERCICE Crue."
     marked = site.plan(site.config(), text="Exercice exercice : crue", **drill)
     assert marked.order.text == "Exercice exercice : crue"

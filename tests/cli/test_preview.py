@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from smppgw.cli.preview import WIDTH, marked, visible
+from smppgw.cli.output import visible
+from smppgw.cli.preview import WIDTH, marked
 
 STYLED = re.compile(r"\x1b\[([0-9;?]*)[A-Za-z]")
 

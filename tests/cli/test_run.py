@@ -8,6 +8,7 @@ import pytest
 
 from smppgw.cli.run import tell_manager
 from smppgw.notify import Notifier
+from tests.cli.conftest import Smppgw
 from tests.manager import Manager
 
 
@@ -61,3 +62,10 @@ def test_where_no_manager_listens_nothing_goes_on_in_the_background() -> None:
         raise AssertionError
 
     asyncio.run(tell_manager(Notifier({}), never, never, asyncio.Event()))
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_what_cannot_be_the_name_of_a_host_is_said_to_be_none(smppgw: Smppgw, host: str) -> None:
+    ended = smppgw("simulate", "--host", host, "--port", 0)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == f"Error: --host {host} cannot be the name of a host.\n"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from smppgw.campaign.submission import Plan
+from smppgw.cli import send
 from smppgw.ledger.database import open_database
 from smppgw.ledger.jobs import list_jobs
 from tests.cli.conftest import Smppgw
@@ -193,6 +197,24 @@ def test_a_second_submit_with_the_same_key_is_no_second_expense(
     assert jobs(configured) == 2
 
 
+def test_two_that_fit_only_one_at_a_time_do_not_both_pass(
+    smppgw: Smppgw, ledger: Ledger, configured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget is asked in the transaction that makes the job visible, not before it."""
+    asked = []
+
+    def require(plan: Plan, spent: int) -> None:
+        asked.append(spent)
+        if len(asked) == 1:  # between the last look and the commit nobody else can write
+            with closing(sqlite3.connect(ledger.path, timeout=0)) as other:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+
+    monkeypatch.setattr(send, "_require_budget", require)
+    assert smppgw("submit", *numbers(3), *FETE).status == 0
+    assert asked == [0]
+
+
 # Senders
 
 
@@ -221,6 +243,10 @@ def test_where_an_account_demands_it_nothing_is_queued_with_an_unapproved_sender
     configured.write_text(CONFIG.format(account='senders = "approved"', tenant=approved), "utf-8")
     assert smppgw("submit", *TO, "--text", "Essai").status == 0
     assert smppgw("submit", *TO, "--text", "Essai", "--from", "AUTRE").status == 2
+    keyed = (*TO, "--text", "Essai", "--key", "eau")
+    assert smppgw("submit", *keyed).status == 0
+    configured.write_text(CONFIG.format(account='senders = "approved"', tenant=""), "utf-8")
+    assert smppgw("submit", *keyed).status == 0  # it is there, whatever became of its sender
 
 
 def test_check_lists_the_tenants_without_an_approved_sender(

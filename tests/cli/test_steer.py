@@ -180,3 +180,13 @@ def test_the_report_says_no_answer_where_none_came(ledger: Ledger, smppgw: Smppg
     job = in_each_state(ledger)
     rows = json.loads(smppgw("report", job, "--format", "json").out)
     assert [row["error"] for row in rows if row["state"] == "unknown"] == ["no answer"]
+
+
+def test_a_job_that_was_cancelled_before_is_said_to_be_so(ledger: Ledger, smppgw: Smppgw) -> None:
+    job = ledger.load(2)
+    assert smppgw("jobs", "cancel", job).err == ""
+    again = smppgw("jobs", "cancel", job)
+    assert (again.status, again.err) == (
+        0,
+        f"Job {job} was cancelled before; nothing has changed.\n",
+    )
