@@ -582,7 +582,9 @@ class Config(Section):
         return kept if account is None else [*kept, account]
 
     def _valid(self, names: Iterable[str], day: date) -> Profile | None:
-        profiles = ((PROFILES | self.profile)[name] for name in names)
+        known = PROFILES | self.profile
+        # An account that a reload took away goes on until the restart, with names of then.
+        profiles = (known[name] for name in names if name in known)
         return next((profile for profile in profiles if profile.holds_on(day)), None)
 
     @property
@@ -849,6 +851,9 @@ _PATTERNS = {
     "system_id": "must be printable ASCII",
     "system_type": "must be printable ASCII",
     "prefixes": 'must be prefixes such as "+262"',
+    "optout_errors": 'must be codes of letters and digits, such as ["53"]',
+    "optout_statuses": 'must be codes in hexadecimal, such as ["0x0401"]',
+    "profile": "must be small letters, digits and dashes",
 }
 
 

@@ -991,3 +991,14 @@ def test_sections_made_in_code_have_the_defaults_of_the_file() -> None:
     assert Tenant(name="x", sender="X").rewrite is None
     assert Classes()["promotional"].days == ("mon", "tue", "wed", "thu", "fri", "sat")
     assert Retention().text_s == 30 * 86400
+
+
+def test_an_account_of_before_a_reload_may_name_a_profile_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    night = '[profile.nuit]\nhours = ["20:00", "22:00"]\n'
+    account = '[[smsc]]\nname = "a"\nhost = "127.0.0.1"\nsystem_id = "s"\npassword = "secret08"\n'
+    tenant = '[[tenant]]\nname = "t"\nsender = "TTT"\n'
+    path.write_text(f'{account}profiles = {{ promotional = ["nuit"] }}\n{tenant}{night}', "utf-8")
+    before = load(path).smsc[0]
+    path.write_text(account + tenant, "utf-8")
+    assert len(load(path).hours_on("promotional", date(2026, 11, 24), before)) == 1

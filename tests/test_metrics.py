@@ -263,9 +263,7 @@ def test_the_port_is_free_again_when_the_endpoint_is_closed() -> None:
         assert get(again, "/healthz")[0] == 200
 
 
-def test_traffic_is_what_was_counted_since_it_was_asked_last_and_nothing_of_a_quiet_minute() -> (
-    None
-):
+def test_traffic_is_what_was_counted_since_it_was_asked_last_and_nothing_if_quiet() -> None:
     metrics = Metrics()
     metrics.begin("a")
     traffic = Traffic(metrics)

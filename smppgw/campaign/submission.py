@@ -297,6 +297,7 @@ class Plan:
     def finish_at(self, seconds: int) -> datetime | None:
         """Return when sending ends, hours respected; None where it never does."""
         ends = []
+        seconds = max(seconds, 1)  # even one segment waits for the hours
         for zone in self.tally.zones or [""]:
             takers = self._takers(zone)
             reached = [

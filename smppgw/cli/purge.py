@@ -54,7 +54,7 @@ def purge(config_path: Path | None, dry_run: bool, as_json: bool) -> None:
         rows = [(count, *_NAMES[kind]) for kind, count in counts.items() if count]
         out.print(table(None, f">{verb}", "What", "Period", rows=rows))
     else:
-        out.print("Nothing has been kept longer than [retention] says.")
+        out.print("Nothing has been kept longer than \\[retention] says.")
     if not emptied:
         err.print(
             "The write-ahead log could not be emptied just now, and still holds what was taken "

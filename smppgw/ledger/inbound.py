@@ -183,8 +183,8 @@ class _Recording:
         )
         self._kinds["part"] += 1
         (waiting,) = self._db.execute(
-            "SELECT count(*) FROM inbound_part" + _OF_TEXT + " AND joined = 0",
-            text,  # nosec B608  # only constants
+            "SELECT count(*) FROM inbound_part" + _OF_TEXT + " AND joined = 0",  # nosec B608  # only constants
+            text,
         ).fetchone()
         if waiting == text.total:
             self.join(text)
@@ -210,8 +210,8 @@ class _Recording:
         self._kinds["complete" if complete else "incomplete"] += 1
         # Replaces what is remembered of an earlier text under the same reference.
         self._db.execute(
-            "UPDATE OR REPLACE inbound_part SET joined = 1" + _OF_TEXT + " AND joined = 0",
-            text,  # nosec B608  # only constants
+            "UPDATE OR REPLACE inbound_part SET joined = 1" + _OF_TEXT + " AND joined = 0",  # nosec B608  # only constants
+            text,
         )
 
     def finish(self) -> Recorded:

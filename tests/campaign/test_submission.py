@@ -306,6 +306,13 @@ def test_promotional_hours_that_end_too_early_are_told_with_what_is_queued(site:
     assert datetime.fromisoformat(told["finish_at"]) == datetime(2026, 11, 25, 7, 0, 5, tzinfo=UTC)
 
 
+def test_even_one_message_ends_within_the_hours(site: Site) -> None:
+    sunday = datetime(2026, 11, 29, 10, tzinfo=UTC)
+    plan = site.plan(site.config(), job_class="promotional", text="Fête", now=sunday)
+    told = datetime.fromisoformat(document(plan)["finish_at"])
+    assert told == datetime(2026, 11, 30, 7, 0, 1, tzinfo=UTC)
+
+
 def test_overseas_numbers_end_by_their_own_hours(site: Site) -> None:
     config = site.config()
     plan = site.plan(

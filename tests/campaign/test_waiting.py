@@ -71,10 +71,8 @@ def test_the_first_route_to_open_is_when_something_leaves(waiting: Make) -> None
 def test_a_scheduled_job_leaves_at_its_time_or_when_hours_open_after_it(waiting: Make) -> None:
     before = ms(datetime(2027, 1, 12, 10, 0, tzinfo=UTC))
     noon = datetime(2027, 1, 12, 11, 0, tzinfo=UTC)
-    at_noon, at_night = (
-        job("scheduled", starts_at=ms(noon)),
-        job("scheduled", starts_at=ms(EVENING)),
-    )
+    at_noon = job("scheduled", starts_at=ms(noon))
+    at_night = job("scheduled", starts_at=ms(EVENING))
     assert waiting().wait(at_noon, [""], before) == Wait("scheduled", noon)
     assert waiting().wait(at_night, [""], before) == Wait("scheduled", MORNING)
 

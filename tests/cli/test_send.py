@@ -215,6 +215,14 @@ def test_two_that_fit_only_one_at_a_time_do_not_both_pass(
     assert asked == [0]
 
 
+def test_a_second_submit_with_the_same_key_says_that_nothing_new_was_queued(
+    smppgw: Smppgw, configured: Path
+) -> None:
+    order = (*numbers(1), "--tenant", "saint-martin", "--text", "Essai", "--key", "essai")
+    assert "Nothing new" not in smppgw("submit", *order).err
+    assert "Nothing new was queued: job 1 has this key." in smppgw("submit", *order).err
+
+
 # Senders
 
 

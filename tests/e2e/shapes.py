@@ -54,6 +54,8 @@ SUBMISSION = {
     "job": (int, None),
     "state": (JOB_STATE, None),
     "class": CLASS,
+    "purpose": str,
+    "exercise": bool,
     "tenant": str,
     "sender": str,
     "recipients": dict.fromkeys(("read", "queued", "invalid", "duplicate", "opted_out"), int),
@@ -70,6 +72,7 @@ SUBMISSION = {
     "price": (MONEY, None),
     "rewrites": dict.fromkeys(("keep", "gentle", "full"), REWRITTEN),
     "seconds": int,
+    "starts_at": (TIME, None),
     "finish_at": TIME,
     "warnings": [str],
 }
