@@ -19,7 +19,7 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml
 		--no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test $(VENV)/.bench $(VENV)/.dev: $(VENV)/.%: requirements/%.txt $(VENV)/.runtime
+$(VENV)/.test $(VENV)/.bench $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: requirements/%.txt $(VENV)/.runtime
 	@echo "Installing what the targets for developers need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -37,6 +37,7 @@ check: $(VENV)/.dev ## Format, lint, types, import law, links in the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit -q -r smppgw -c pyproject.toml 2>/dev/null  # its warnings are of its own parsing
 	@$(BIN)/pytest tests/test_architecture.py tests/test_docs.py
 
 .PHONY: format
@@ -92,9 +93,17 @@ kills: $(VENV)/.test ## Kill the gateway KILLS (50) times at full speed under ea
 compare-texts: $(VENV)/.test ## Cut a million generated texts beside smsutil
 	@$(BIN)/python -m tests.sms.compare
 
+.PHONY: captures
+captures: $(VENV)/.test ## Take the pictures of docs/captures.md anew, from a run on a simulated SMSC
+	@$(BIN)/python -m tests.docs.captures
+
+.PHONY: docs
+docs: $(VENV)/.docs ## Build the documentation as a site into site/
+	@$(BIN)/properdocs build --strict --quiet
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
-	@for level in runtime: bench:bench test:test dev:test,dev; do \
+	@for level in runtime: bench:bench test:test dev:test,dev docs:docs; do \
 		$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --no-header --no-annotate \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
 			--allow-unsafe --build-deps-for editable \
@@ -104,4 +113,4 @@ lock: $(VENV)/.dev ## Pin the dependencies anew, with hashes
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	@rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache dist site

@@ -1,7 +1,8 @@
 """What a gateway does beside sending, seen from outside: lists, texts, metrics, the audit."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, MutableMapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,16 +17,19 @@ from smppgw import caretaker, gateway
 from smppgw.campaign.readiness import CONDITIONS
 from smppgw.campaign.recipients import from_numbers
 from smppgw.campaign.submission import Plan, Wish
+from smppgw.caretaker import Caretaker
 from smppgw.config import Config
 from smppgw.gateway import Gateway
 from smppgw.ledger import audit, steer
 from smppgw.ledger.claim import CONFIRMATION
-from smppgw.ledger.database import Locks, open_database
+from smppgw.ledger.database import Database, Locks, open_database
 from smppgw.ledger.inbound import Inbound
 from smppgw.ledger.jobs import Loading, account_ids, list_jobs
-from smppgw.ledger.optouts import OptOutRow, list_optouts
+from smppgw.ledger.optouts import OptOutRow, find_senders, list_optouts
 from smppgw.ledger.turn import Arrivals, turn
 from smppgw.ledger.upkeep import verify
+from smppgw.ledger.writer import Reader, Writer
+from smppgw.metrics import Metrics
 from smppgw.simulator import Behaviour, Simulator
 from smppgw.simulator.witness import Witness
 from tests.gateway import trial as trial_module
@@ -191,9 +195,7 @@ def test_a_stop_that_the_last_gateway_stored_is_answered_by_the_next(tmp_path: P
             path = config.gateway.database
             waiting = submit(config, numbers(2), purpose="fetes", in_s=1.5)
             db = open_database(path)
-            operator = account_ids(db, ["operator"])["operator"]
-            stop = Inbound(operator, numbers(1)[0], "STMARTIN", 0, 0, b"STOP", {}, "gsm7")
-            turn(db, Arrivals(inbound=[stop]), [], time_ns() // 1_000_000)
+            record_stop(db, numbers(1)[0])
             db.close()
             for _ in range(2):  # and is not answered again by the one after
                 async with running(config) as trial:
@@ -265,22 +267,73 @@ def test_other_refusals_put_nobody_on_a_list(tmp_path: Path) -> None:
     play(scenario())
 
 
-def test_what_the_last_receipts_told_is_written_down_though_the_gateway_stops(
-    tmp_path: Path,
-) -> None:
+class HeldReader(Reader):
+    """A way to read that can be held after it has looked and before it says what it saw."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.looked = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    async def call(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        result = await super().call(function, *args, **kwargs)
+        if function is find_senders:
+            self.looked.set()
+            await self.go_on.wait()
+        return result
+
+
+@asynccontextmanager
+async def caring(folder: Path) -> AsyncIterator[tuple[Caretaker, Writer, HeldReader]]:
+    """Run a caretaker alone, without a gateway."""
+    config = configure(folder, account(2775))
+    path = config.gateway.database
+    reader = HeldReader(path)
+    async with Writer(path) as writer, reader:
+        tending = Caretaker(
+            config, writer, reader, Metrics(),
+            binds=list, problem=lambda: None, queued=lambda: None,
+        )  # fmt: skip
+        task = asyncio.create_task(tending.run())
+        await reader.looked.wait()
+        reader.looked.clear()
+        yield tending, writer, reader
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def record_stop(db: Database, number: str) -> None:
+    operator = account_ids(db, ["operator"])["operator"]
+    stop = Inbound(operator, number, "STMARTIN", 0, 0, b"STOP", {}, "gsm7")
+    turn(db, Arrivals(inbound=[stop]), [], time_ns() // 1_000_000)
+
+
+def test_a_stop_that_comes_while_others_are_looked_for_is_not_overlooked(tmp_path: Path) -> None:
     async def scenario() -> None:
-        behaviour = Behaviour(seed=1, outcomes={"UNDELIV": 1})
-        for round_ in range(5):
-            folder = tmp_path / str(round_)
-            folder.mkdir()
-            async with Simulator(behaviour) as smsc:
-                config = configure(folder, account(smsc.port, optout_errors=["005"]))
-                job = submit(config, numbers(20))
-                async with running(config) as trial:
-                    await trial.until_counts(job, {"undelivered": 20})
-            db = open_database(config.gateway.database)
-            assert len(list_optouts(db)) == 20
-            db.close()
+        async with caring(tmp_path) as (tending, writer, reader):
+            reader.go_on.clear()
+            tending.call([], asked=True)  # of a text that asks for nothing
+            await reader.looked.wait()
+            await writer.call(record_stop, numbers(1)[0])
+            tending.call([], asked=True)
+            reader.go_on.set()
+            while not await writer.call(list_optouts):
+                await asyncio.wait({asyncio.create_task(reader.looked.wait())}, timeout=0.05)
+
+    play(scenario())
+
+
+def test_what_was_told_last_is_written_down_though_the_gateway_stops(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        phone = numbers(1)
+        config = configure(tmp_path, account(2775))
+        job = submit(config, phone, purpose="fetes")
+        async with caring(tmp_path) as (tending, _, _):
+            tending.call([((job << 6) << 26 | 1, "receipt")], asked=False)
+        db = open_database(config.gateway.database)
+        assert [row.number for row in list_optouts(db)] == phone
+        db.close()
 
     play(scenario())
 

@@ -39,7 +39,7 @@ MEASURES = {
     "contract": "use of the contract at 20, 100 and 1,000 a second, and its ceiling",
     "import": "a list of a million rows through submit",
     "backlog": "speed and memory with a million queued",
-    "alert": "an alert in front of a million queued, and while a list is imported",
+    "alert": "alerts of up to 1,000 in front of a million queued, and while a list is imported",
     "restart": "after kill -9 with a million queued",
     "jobs": "many small jobs against a large one of as many messages",
     "huge": "speed and memory with ten million queued; only if asked for by name",

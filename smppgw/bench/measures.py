@@ -7,12 +7,14 @@ without a figure that say why; anything else that goes wrong ends the benchmark.
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import count
+from functools import partial
+from itertools import count, islice
 from typing import NamedTuple
 
 from smppgw.bench.budgets import (
@@ -39,6 +41,7 @@ from smppgw.ledger.jobs import Loading, find_job
 PERSONAL_TEXT = "Bonjour {Nom}, l'eau sera coupee jeudi de 9 h a 12 h rue du Moulin."
 ALERT_TEXT = "ALERTE CRUE : quittez les berges du Lys maintenant. Mairie."
 PEERS = ("smpplib", "aiosmpplib", "smpp34")
+WINDOW_10_FULL_MS = 50  # answers that come so late keep a window of 10 full at 200 a second
 _SLOWEST_PER_S = 20  # messages; what waits for longer than they would take has stopped
 
 
@@ -58,6 +61,7 @@ class Sizes:
         share_s: seconds over which the share of a core is taken.
         contract_s: seconds for which each contract is used.
         alerts: sent in front of the backlog; a fifth in front of little, half during an import.
+        alert_recipients: of the largest alert; the smallest has one, those between grow evenly.
         jobs: small jobs, of `job_messages` each.
         job_messages: messages of a small job.
         kill_after: messages after which the gateway is killed, to be restarted.
@@ -74,6 +78,7 @@ class Sizes:
     share_s: float = 30.0
     contract_s: float = 20.0
     alerts: int = 100
+    alert_recipients: int = 1000
     jobs: int = 10_000
     job_messages: int = 10
     kill_after: int = 200
@@ -442,13 +447,15 @@ def _with_queued(stage: Stage, smsc: Smsc, queued: int, messages: int) -> tuple[
 def _alert(stage: Stage, sizes: Sizes) -> list[Row]:
     if stage.external:
         return unmeasured("alert", "needs the simulator's record")
-    few = max(1, sizes.alerts // 5)
-    stage.say(f"  {sizes.alerts} in front of {sizes.backlog:,}")
-    behind = _alerts(stage, sizes.backlog, sizes.alerts)
-    stage.say(f"  {few} in front of {sizes.small_backlog:,}")
+    many, half, few = (
+        _alert_sizes(max(1, sizes.alerts // part), sizes.alert_recipients) for part in (1, 2, 5)
+    )
+    stage.say(f"  {len(many)} in front of {sizes.backlog:,}")
+    behind = _alerts(stage, sizes.backlog, many)
+    stage.say(f"  {len(few)} in front of {sizes.small_backlog:,}")
     little = _alerts(stage, sizes.small_backlog, few)
-    stage.say(f"  {max(1, sizes.alerts // 2)} while {sizes.import_rows:,} rows are imported")
-    busy = _alerts(stage, sizes.backlog, max(1, sizes.alerts // 2), importing=sizes.import_rows)
+    stage.say(f"  {len(half)} while {sizes.import_rows:,} rows are imported")
+    busy = _alerts(stage, sizes.backlog, half, importing=sizes.import_rows)
     return [
         *_latency_rows("alert", behind, little),
         *_latency_rows("alert_import", busy, behind),
@@ -459,8 +466,8 @@ def _latency_rows(name: str, waits: list[float], against: list[float]) -> list[R
     """Make the rows of a distribution; its runs are the single alerts."""
     at = {percent: percentile(waits, percent) for percent in (50, 95, 99)}
     note = (
-        f"{len(waits)} alerts: 50 % {at[50]:.0f}, 95 % {at[95]:.0f}, 99 % {at[99]:.0f}, "
-        f"worst {max(waits):.0f} ms"
+        f"{len(waits)} alerts, each to its first submit_sm: 50 % {at[50]:.0f}, "
+        f"95 % {at[95]:.0f}, 99 % {at[99]:.0f}, worst {max(waits):.0f} ms"
     )
     rows = []
     for percent, said in ((99, note), (50, "")):
@@ -471,14 +478,38 @@ def _latency_rows(name: str, waits: list[float], against: list[float]) -> list[R
     return rows
 
 
-def _alerts(stage: Stage, queued: int, alerts: int, *, importing: int = 0) -> list[float]:
-    """Submit alerts one by one to a gateway that sends a backlog at 200/s.
+def _alert_sizes(alerts: int, largest: int) -> list[int]:
+    """Return how many recipients each alert has, from one to the most, small and large mixed.
+
+    Each is larger than the one before by the same factor, so that all of them together have only
+    some ten times as many as the largest.
+    """
+    steps = max(1, alerts - 1)
+    sizes = [round(largest ** (ordinal / steps)) for ordinal in range(alerts)]
+    random.Random(alerts).shuffle(sizes)  # nosec B311  # an order, the same each time
+    return sizes
+
+
+def _alerts(stage: Stage, queued: int, sizes: list[int], *, importing: int = 0) -> list[float]:
+    """Submit alerts one by one to a gateway that sends a backlog at 200/s, its window full.
+
+    The next one is submitted when all of the one before has been claimed: it is the backlog that
+    it must not wait for.
+
+    Args:
+        stage: where.
+        queued: promotional messages of the backlog.
+        sizes: how many recipients each alert has.
+        importing: good rows of a list that is imported meanwhile, again and again; 0 is none.
 
     Returns:
-        Milliseconds from `submit` saying that it is queued to the SMSC having the submit_sm.
+        For each alert, milliseconds from `submit` saying that it is queued to the SMSC having the
+        first of its submit_sm.
     """
     told_at: dict[str, float] = {}
-    with stage.smsc(record=True) as smsc:
+    alert_of: dict[str, str] = {}
+    numbers = (destination(9_999_999 - ordinal) for ordinal in count())  # in no list
+    with stage.smsc("--latency", f"{WINDOW_10_FULL_MS}ms", record=True) as smsc:
         site = stage.filled(queued, smsc, window=10, throughput=200)
         with (
             stage.gateway(site) as gateway,
@@ -486,47 +517,49 @@ def _alerts(stage: Stage, queued: int, alerts: int, *, importing: int = 0) -> li
             _imports(stage, site, importing) as keep_importing,
         ):
             _first_submit_ms(db, gateway)
-            for ordinal in range(alerts):
+            for size in sizes:
                 keep_importing()
                 gateway.check()
-                number = destination(9_999_999 - ordinal)  # in no list
-                told_at[number] = _submit_alert(stage, site, number)
-            wait_until(lambda: not _alerts_left(db), 60, "the last alert", gateway)
+                alert = list(islice(numbers, size))
+                alert_of.update(dict.fromkeys(alert, alert[0]))
+                told_at[alert[0]], job_id = _submit_alert(stage, site, alert)
+                wait_until(partial(_all_claimed, db, job_id), 60, "an alert to leave", gateway)
         stage.discard(site)
-        seen_at = {
-            pdu["destination"].removeprefix("+"): pdu["at"]
-            for pdu in smsc.recorded("submit_sm")
-            if pdu["destination"].removeprefix("+") in told_at
-        }
+        seen_at: dict[str, float] = {}
+        for pdu in smsc.recorded("submit_sm"):
+            name = alert_of.get(pdu["destination"].removeprefix("+"))
+            if name is not None:
+                seen_at.setdefault(name, pdu["at"])
     return latencies_ms(told_at, seen_at)
 
 
-def _alerts_left(db: Database) -> bool:
-    """Whether an alert is still queued."""
-    for job_id in count(2):
-        job = find_job(db, job_id)
-        if job is None:
-            return False
-        if job.job_class == "alert" and job.counts["queued"]:
-            return True
-    return False
+def _all_claimed(db: Database, job_id: int) -> bool:
+    job = find_job(db, job_id)
+    return job is not None and not job.counts["queued"]
 
 
-def _submit_alert(stage: Stage, site: Site, number: str) -> float:
-    """Queue one alert; returns when `submit` said that it is on disk (time.monotonic)."""
-    arguments = ["submit", "--class", "alert", "--to", f"+{number}", "--text", ALERT_TEXT, "--json"]
-    with stage.smppgw(*arguments, site=site) as process:
+def _submit_alert(stage: Stage, site: Site, numbers: list[str]) -> tuple[float, int]:
+    """Queue one alert.
+
+    Returns:
+        When `submit` said that it is on disk (time.monotonic), and the number of its job.
+    """
+    path = stage.folder / "alert.csv"
+    path.write_text("\n".join(["Portable", *(f"+{number}" for number in numbers)]), "utf-8")
+    arguments = ["submit", "--class", "alert", "--recipients", str(path), "--text", ALERT_TEXT]
+    with stage.smppgw(*arguments, "--json", site=site) as process:
         at, line = process.line(60)
         process.finish(60)
-    if json.loads(line)["recipients"]["queued"] != 1:
-        raise OperationError("smppgw submit did not queue an alert.")
-    return at
+    told = json.loads(line)
+    if told["recipients"]["queued"] != len(numbers):
+        raise OperationError("smppgw submit did not queue the whole of an alert.")
+    return at, int(told["job"])
 
 
 @contextmanager
 def _imports(stage: Stage, site: Site, rows: int) -> Iterator[Callable[[], None]]:
     """Hold a process that imports a list; what is given starts the next one when it has ended."""
-    arguments = ["submit", "--recipients", str(stage.recipients(rows)), "--text", TEXT, "--json"]
+    arguments = stage.importing(rows) if rows else []
     with ExitStack() as stack:
         running: list[Process] = []
 

@@ -241,7 +241,7 @@ class Claiming:
     def streams(self, lane: int, tenant: str, after: int, barred: int) -> list[_Stream]:
         """Return the next streams of a tenant that may be claimed from, in order."""
         rows = self.db.execute(
-            "SELECT stream.id, cursor, stream.tenant, purpose, first_submit_at IS NULL,"
+            "SELECT stream.id, cursor, stream.tenant, purpose, first_submit_at IS NULL,"  # nosec B608  # constants
             " EXISTS (SELECT 1 FROM optout WHERE optout.tenant = job.tenant"
             f" AND added_at >= created_at - {CLOCK_MARGIN_MS}),"
             " job.id, class, max(ready_at, starts_at), sender, text, rewrite, flash, expires_at"

@@ -537,7 +537,8 @@ class _Turn:
                     raise ContradictionError(_CONTRADICTED)
             at = end
         self._update_all(
-            f"UPDATE message SET state = ?, error = ? WHERE id = ? AND state = '{before}'", singles
+            "UPDATE message SET state = ?, error = ? WHERE id = ? AND state = ?",
+            [(*single, before) for single in singles],
         )
 
     def _update_all(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -688,7 +689,7 @@ class _Turn:
         message_id = answer.segment_id >> SEGMENT_BITS
         for name, form in normal_forms(answer.smsc_message_id).items():
             rows = self.db.execute(
-                f"SELECT id, recipient, {_PARKED} FROM parked WHERE account_id = ?"
+                f"SELECT id, recipient, {_PARKED} FROM parked WHERE account_id = ?"  # nosec B608  # constants
                 " AND ltrim(lower(smsc_message_id), '0') = ? ORDER BY id",
                 (answer.account_id, form),
             ).fetchall()
@@ -727,7 +728,7 @@ class _Turn:
         where they went and from whom, if one alone can be meant.
         """
         untried = self.db.execute(
-            f"SELECT id, account_id, recipient, sender, {_PARKED}"
+            f"SELECT id, account_id, recipient, sender, {_PARKED}"  # nosec B608  # constants
             " FROM parked INDEXED BY parked_untried"
             " WHERE NOT tried AND received_at <= ? ORDER BY received_at LIMIT ?",
             (self.now - UNTRIED_MS, _UNTRIED_AT_ONCE),
@@ -932,7 +933,7 @@ def _adding(changed: tuple[str, ...], *, begins: bool) -> str:
     sets = [f"{state} = {state} + ?" for state in changed] or ["queued = queued"]
     if begins:
         sets += ["state = 'sending'", "first_submit_at = coalesce(first_submit_at, ?)"]
-    return f"UPDATE job SET {', '.join(sets)} WHERE id = ? RETURNING class, queued + submitting"
+    return f"UPDATE job SET {', '.join(sets)} WHERE id = ? RETURNING class, queued + submitting"  # nosec B608  # constants
 
 
 def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
@@ -957,7 +958,7 @@ def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:
     )
 
 
-_ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(
+_ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(  # nosec B608  # constants
     ", ".join(f"receipts_{kind} = receipts_{kind} + ?" for kind in RECEIPT_KINDS)
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smppgw.bench.budgets import BUDGETS, MEASURES, Row
-from smppgw.bench.measures import FULL, QUICK, Sizes, measure
+from smppgw.bench.measures import FULL, QUICK, Sizes, _alert_sizes, measure
 from smppgw.bench.stage import Stage
 
 TINY = Sizes(
@@ -20,6 +20,7 @@ TINY = Sizes(
     share_s=0.5,
     contract_s=0.5,
     alerts=2,
+    alert_recipients=15,
     jobs=12,
     job_messages=5,
     kill_after=50,
@@ -66,8 +67,18 @@ def test_what_needs_a_record_is_left_out_with_a_word_where_the_smsc_keeps_none(
             assert row.note == "needs the simulator's record"
 
 
+def test_alerts_have_from_one_to_a_thousand_recipients_and_end_within_two_minutes() -> None:
+    sizes = _alert_sizes(100, 1000)
+    assert (len(sizes), min(sizes), max(sizes)) == (100, 1, 1000)
+    assert sum(sizes) / 200 < 80  # seconds at 200 a second; beside those that submit takes
+    assert sizes != sorted(sizes)
+    assert _alert_sizes(1, 1000) == [1]
+    assert sorted(_alert_sizes(2, 15)) == [1, 15]
+
+
 def test_the_full_sizes_are_those_of_the_budgets() -> None:
     assert (FULL.backlog, FULL.import_rows, FULL.small_backlog) == (1_000_000, 1_000_000, 10_000)
     assert (FULL.alerts, FULL.jobs * FULL.job_messages) == (100, 100_000)
+    assert FULL.alert_recipients == 1000
     assert FULL.runs >= 3
     assert QUICK.runs == 1

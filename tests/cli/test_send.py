@@ -206,9 +206,11 @@ def test_two_that_fit_only_one_at_a_time_do_not_both_pass(
     def require(plan: Plan, spent: int) -> None:
         asked.append(spent)
         if len(asked) == 1:  # between the last look and the commit nobody else can write
-            with closing(sqlite3.connect(ledger.path, timeout=0)) as other:
-                with pytest.raises(sqlite3.OperationalError, match="locked"):
-                    other.execute("BEGIN IMMEDIATE")
+            with (
+                closing(sqlite3.connect(ledger.path, timeout=0)) as other,
+                pytest.raises(sqlite3.OperationalError, match="locked"),
+            ):
+                other.execute("BEGIN IMMEDIATE")
 
     monkeypatch.setattr(send, "_require_budget", require)
     assert smppgw("submit", *numbers(3), *FETE).status == 0

@@ -148,6 +148,24 @@ def test_without_a_terminal_a_new_state_is_a_line_and_the_job_is_shown_at_the_en
     assert smppgw("jobs", "watch", job, "--json").err == ""
 
 
+def test_a_state_that_lasts_is_told_once(ledger: Ledger, smppgw: Smppgw, config_path: Path) -> None:
+    job = ledger.load(2)
+    words = ["--config", str(config_path), "jobs", "watch", str(job)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "smppgw", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        # It looks several times while this one starts and ends.
+        subprocess.run([sys.executable, "-m", "smppgw", *words[:2], "check"], check=True,
+                       capture_output=True)  # fmt: skip
+        smppgw("jobs", "cancel", job)
+        rest = process.stderr.read().splitlines()
+    assert first.startswith(f"Job {job} is queued: 2 queued; ")
+    assert rest == [f"Job {job} is cancelled: 2 cancelled; all have ended."]
+
+
 # What a job waits for
 
 

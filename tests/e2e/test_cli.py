@@ -231,7 +231,7 @@ def test_metrics_have_the_names_and_labels_of_the_contract(site: Site) -> None:
         float(value) for name, value in samples.items() if name.startswith("smppgw_messages_total{")
     )
     assert sum(finals) == 40
-    assert int(float(samples["smppgw_alert_wait_seconds_count"])) >= 20
+    assert int(float(samples["smppgw_alert_wait_seconds_count"])) >= 1
 
 
 def test_ready_says_whether_an_alert_could_leave_and_healthy_whether_the_process_turns(

@@ -339,6 +339,17 @@ def test_where_all_rests_nothing_leaves_and_the_other_classes_do(
     assert turned.exhausted == {0}
 
 
+def test_an_account_of_some_numbers_alone_keeps_to_their_hours_too(
+    ledger: Ledger, overseas: int
+) -> None:
+    there = "+262692000001"
+    ledger.load(job_class="promotional", recipients_of=[NUMBER(1), there], prefixes=["+262"])
+    mine = frozenset({overseas.bit_length() - 1})
+    assert ledger.claim(9, routes=mine, closed={"promotional": overseas}) == []
+    (claim,) = ledger.claim(9, routes=mine, closed={"promotional": 1})
+    assert claim.recipient == there
+
+
 def test_hours_of_one_class_close_no_other(ledger: Ledger) -> None:
     ledger.load(5)
     assert len(ledger.claim(100, closed={"promotional": 1})) == 5
