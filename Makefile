@@ -30,7 +30,7 @@ demo: $(VENV)/.runtime ## Send a commune's list through a simulated SMSC, end to
 
 .PHONY: test
 test: $(VENV)/.test ## Run the whole test suite
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, import law, links in the docs

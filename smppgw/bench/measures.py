@@ -448,7 +448,7 @@ def _alert(stage: Stage, sizes: Sizes) -> list[Row]:
     if stage.external:
         return unmeasured("alert", "needs the simulator's record")
     many, half, few = (
-        _alert_sizes(max(1, sizes.alerts // part), sizes.alert_recipients) for part in (1, 2, 5)
+        alert_sizes(max(1, sizes.alerts // part), sizes.alert_recipients) for part in (1, 2, 5)
     )
     stage.say(f"  {len(many)} in front of {sizes.backlog:,}")
     behind = _alerts(stage, sizes.backlog, many)
@@ -478,7 +478,7 @@ def _latency_rows(name: str, waits: list[float], against: list[float]) -> list[R
     return rows
 
 
-def _alert_sizes(alerts: int, largest: int) -> list[int]:
+def alert_sizes(alerts: int, largest: int) -> list[int]:
     """Return how many recipients each alert has, from one to the most, small and large mixed.
 
     Each is larger than the one before by the same factor, so that all of them together have only

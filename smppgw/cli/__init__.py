@@ -98,6 +98,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone: nothing is left to say
         sys.exit(1)
+    except OSError as error:  # what the machine refuses, of no file that somebody named
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        err.print(f"[red]Error:[/red] {told(f'{where}{error.strerror or type(error).__name__}.')}")
+        sys.exit(1)
     except Exception as error:  # the top of the process: a fault of ours ends it in a line
         err.print(f"[red]Error:[/red] {told(_fault(error))}")
         sys.exit(1)

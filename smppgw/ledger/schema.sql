@@ -105,6 +105,8 @@ CREATE TABLE stream (
 
 -- By tenant, because those of a lane take turns.
 CREATE INDEX stream_claimable ON stream (lane, tenant, id) WHERE ready_at IS NOT NULL;
+-- When something falls due: of untouched streams, whose time is 0, none is here.
+CREATE INDEX stream_due ON stream (ready_at) WHERE ready_at > 0;
 
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,

@@ -13,6 +13,7 @@ DROP INDEX stream_claimable;
 ALTER TABLE inbound ADD COLUMN asks TEXT
     CHECK (asks IS NULL OR asks = 'stop' OR asks = 'stop-all');
 CREATE INDEX stream_claimable ON stream (lane, tenant, id) WHERE ready_at IS NOT NULL;
+CREATE INDEX stream_due ON stream (ready_at) WHERE ready_at > 0;
 CREATE INDEX job_scheduled ON job (starts_at) WHERE state = 'scheduled';
 CREATE INDEX inbound_asking ON inbound (id) WHERE asks IS NOT NULL;
 CREATE INDEX inbound_by_time ON inbound (received_at);

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from smppgw.bench.budgets import BUDGETS, MEASURES, Row
-from smppgw.bench.measures import FULL, QUICK, Sizes, _alert_sizes, measure
+from smppgw.bench.measures import FULL, QUICK, Sizes, alert_sizes, measure
 from smppgw.bench.stage import Stage
 
 TINY = Sizes(
@@ -68,12 +68,12 @@ def test_what_needs_a_record_is_left_out_with_a_word_where_the_smsc_keeps_none(
 
 
 def test_alerts_have_from_one_to_a_thousand_recipients_and_end_within_two_minutes() -> None:
-    sizes = _alert_sizes(100, 1000)
+    sizes = alert_sizes(100, 1000)
     assert (len(sizes), min(sizes), max(sizes)) == (100, 1, 1000)
     assert sum(sizes) / 200 < 80  # seconds at 200 a second; beside those that submit takes
     assert sizes != sorted(sizes)
-    assert _alert_sizes(1, 1000) == [1]
-    assert sorted(_alert_sizes(2, 15)) == [1, 15]
+    assert alert_sizes(1, 1000) == [1]
+    assert sorted(alert_sizes(2, 15)) == [1, 15]
 
 
 def test_the_full_sizes_are_those_of_the_budgets() -> None:
