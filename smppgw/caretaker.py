@@ -34,7 +34,7 @@ from smppgw.metrics import Metrics
 log = structlog.get_logger()
 
 ACTOR = "gateway"
-LOOK_S = 10.0  # how often whether an alert could leave is judged
+LOOK_S = 2.0  # how often whether an alert could leave is judged
 SPENT_S = 60.0  # how often budgets are counted
 PURGE_S = 86_400.0
 REST_S = 0.05  # between two slices of retention
@@ -68,6 +68,7 @@ class Caretaker:
         """
         self._config = config
         self._changed = False
+        self._trouble = ""  # that was told
         self._writer = writer
         self._reader = reader
         self._metrics = metrics
@@ -122,7 +123,11 @@ class Caretaker:
             except ContradictionError:
                 raise
             except DatabaseError as error:
-                log.warning("care.postponed", reason=str(error))
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    log.warning("care.postponed", reason=self._trouble)
+            else:
+                self._trouble = ""
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._called.wait()
