@@ -21,11 +21,11 @@ from smppgw.campaign.budget import month_of
 from smppgw.campaign.optouts import confirmations
 from smppgw.campaign.readiness import Bind, Seen, evaluate, limited
 from smppgw.config import Config
-from smppgw.errors import ContradictionError, DatabaseError
+from smppgw.errors import ContradictionError, DatabaseError, SmppgwError
 from smppgw.ledger import audit
 from smppgw.ledger.database import Database, transaction
 from smppgw.ledger.hashing import Hasher
-from smppgw.ledger.optouts import STOPS_AT_ONCE, add_learned, apply_stops, find_senders
+from smppgw.ledger.optouts import STOPS_AT_ONCE, Answer, add_learned, apply_stops, find_senders
 from smppgw.ledger.retention import BEGINNING, Periods, Purged, checkpoint, purge_some
 from smppgw.ledger.standing import Standing, spent, standing
 from smppgw.ledger.writer import Reader, Writer
@@ -39,6 +39,7 @@ SPENT_S = 60.0  # how often budgets are counted
 PURGE_S = 86_400.0
 REST_S = 0.05  # between two slices of retention
 RETRY_S = 5.0
+APPLIED_AT_ONCE = 20  # STOPs in one transaction, each of which may be for dozens of tenants: 30 ms
 
 
 class Caretaker:
@@ -98,6 +99,8 @@ class Caretaker:
 
     def reload(self, config: Config) -> None:
         """Go by another configuration from now on, and write down that it is another."""
+        if config.retention.key_file != self._config.retention.key_file:
+            self._hasher = None
         self._config = config
         self._changed = True
         self._called.set()
@@ -122,7 +125,7 @@ class Caretaker:
                     wait_s = min(wait_s, REST_S)
             except ContradictionError:
                 raise
-            except DatabaseError as error:
+            except SmppgwError as error:
                 if str(error) != self._trouble:
                     self._trouble = str(error)
                     log.warning("care.postponed", reason=self._trouble)
@@ -170,17 +173,8 @@ class Caretaker:
         self._asked = False  # before looking: what comes meanwhile wants another look
         try:
             answers = await self._reader.call(find_senders, senders, self._config.gateway.region)
-            if answers:
-                applied = await self._writer.call(
-                    apply_stops,
-                    hasher,
-                    answers,
-                    _now_ms(),
-                    confirmations=confirmations(self._config),
-                )
-                self._count(len(applied.added), "sms")
-                if applied.confirmations:
-                    self._queued()
+            for at in range(0, len(answers), APPLIED_AT_ONCE):
+                await self._apply(hasher, answers[at : at + APPLIED_AT_ONCE])
         except DatabaseError:
             self._asked = True
             raise
@@ -197,6 +191,14 @@ class Caretaker:
             self._refused = refused + self._refused
             raise
         self._count(added, "operator")
+
+    async def _apply(self, hasher: Hasher, answers: Sequence[Answer]) -> None:
+        applied = await self._writer.call(
+            apply_stops, hasher, answers, _now_ms(), confirmations=confirmations(self._config)
+        )
+        self._count(len(applied.added), "sms")
+        if applied.confirmations:
+            self._queued()
 
     def _count(self, added: int, source: str) -> None:
         if added:

@@ -519,7 +519,8 @@ class Classes(Section):
 class OptOuts(Section):
     """[optouts]: what is done when a phone asks for it."""
 
-    confirmation: str = ""  # the text that answers STOP; none is sent where it is empty
+    # The text that answers STOP, of two segments or so; none is sent where it is empty.
+    confirmation: str = Field(default="", max_length=300)
 
 
 class Ready(Section):

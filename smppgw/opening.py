@@ -11,7 +11,8 @@ from smppgw.campaign.hours import Calendar
 from smppgw.config import Config
 from smppgw.ledger.keys import ROUTE_BITS
 
-# Nothing is claimed any more so long before closing, so that nothing is on its way at that time.
+# Nothing is begun any more so long before closing, so that nothing is on its way at that time; a
+# text of several segments that was begun before is ended, since half of one is of no use.
 CLOSING_MARGIN = timedelta(seconds=1)
 LONGEST = timedelta(hours=1)  # and then the calendar is asked again, whatever it said
 

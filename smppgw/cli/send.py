@@ -204,17 +204,21 @@ class _Standing(TypedDict):
 
 
 def _standing(db: Database, plan: Plan) -> _Standing:
-    first, last = month_of(plan.now)
     return {
         "segments_ahead": segments_ahead(db, plan.order.job_class),
-        "spent": segments_between(
-            db,
-            plan.order.tenant,
-            int(first.timestamp() * 1000),
-            int(last.timestamp() * 1000),
-            but=plan.order.key,
-        ),
+        "spent": 0 if plan.tenant.segments_a_month is None else _spent(db, plan),
     }
+
+
+def _spent(db: Database, plan: Plan) -> int:
+    first, last = month_of(plan.now)
+    return segments_between(
+        db,
+        plan.order.tenant,
+        int(first.timestamp() * 1000),
+        int(last.timestamp() * 1000),
+        but=plan.order.key,
+    )
 
 
 def _leave_objectors_out(db: Database, plan: Plan) -> None:
@@ -262,6 +266,12 @@ def _require(document: dict[str, Any], plan: Plan) -> None:
         _require_budget(plan, document["budget"]["used"])
 
 
+def _require_budget_now(db: Database, plan: Plan) -> None:
+    """Refuse what others have left no budget for meanwhile; an alert does not wait for the sum."""
+    if plan.order.job_class == "promotional" and plan.tenant.segments_a_month is not None:
+        _require_budget(plan, _spent(db, plan))
+
+
 def _require_budget(plan: Plan, spent: int) -> None:
     budget = plan.budget(spent)
     if budget is not None:
@@ -294,7 +304,7 @@ def _load(db: Database, locks: Locks, plan: Plan, *, strict: bool, show: bool) -
         _require_recipients(plan)
         job_id = loading.finish(
             time.time_ns() // 1_000_000,
-            lambda: _require_budget(plan, _standing(db, plan)["spent"]),  # others may have spent
+            lambda: _require_budget_now(db, plan),
         )
         if not loading.job_id:
             plan.recipients.warnings.append(f"Nothing new was queued: job {job_id} {_HAS_KEY}")

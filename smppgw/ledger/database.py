@@ -212,6 +212,18 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+SLICE_REST_S = 0.005
+
+
+def make_way() -> None:
+    """Let others have their turn, between two slices of long work.
+
+    Who waits for the file looks for a gap only every so often (sqlite3_busy_handler): without a
+    rest a gateway would wait for the last slice, and an alert with it.
+    """
+    time.sleep(SLICE_REST_S)
+
+
 class Locks:
     """The lock file: who is at work on this database."""
 

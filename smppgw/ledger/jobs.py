@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from smppgw.errors import InputError
 from smppgw.ledger import audit
-from smppgw.ledger.database import Locks, transaction
+from smppgw.ledger.database import Locks, make_way, transaction
 from smppgw.ledger.keys import LAST_ORDINAL, MESSAGE_BITS, ROUTE_BITS, messages_of, streams_of
 from smppgw.ledger.turn import AT_ONCE, MESSAGE_STATES, RECEIPT_KINDS
 
@@ -297,6 +297,7 @@ def _remove(db: sqlite3.Connection, job_id: int) -> None:
                 "UPDATE job SET messages = messages - ?1, queued = queued - ?1 WHERE id = ?2",
                 (deleted, job_id),
             )
+        make_way()
 
 
 class Job(NamedTuple):

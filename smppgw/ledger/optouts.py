@@ -21,7 +21,7 @@ from typing import NamedTuple
 from smppgw.errors import DatabaseError, NumberError
 from smppgw.ledger import audit
 from smppgw.ledger.claim import CONFIRMATION
-from smppgw.ledger.database import transaction
+from smppgw.ledger.database import make_way, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.keys import JOB_BITS, MESSAGE_BITS, streams_of
 from smppgw.ledger.turn import AT_ONCE
@@ -89,6 +89,7 @@ def add(
     while batch := list(islice(entries, ENTRIES_AT_ONCE)):
         with transaction(db):
             added += len(_add(db, hasher, batch, actor, now))
+        make_way()
     return added
 
 
@@ -167,6 +168,7 @@ def remove(
                     db, now, actor, "optout.removed",
                     tenant=tenant, purpose=purpose, recipients=gone,
                 )  # fmt: skip
+        make_way()
         removed += len(gone)
     return removed
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from smppgw import sms
 from smppgw.errors import NumberError
 from smppgw.ledger import audit
-from smppgw.ledger.database import Locks, transaction
+from smppgw.ledger.database import Locks, make_way, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.keys import JOB_BITS, messages_of, segments_of, streams_of
 from smppgw.ledger.optouts import require_key
@@ -197,6 +197,7 @@ def erase(
     for first in range(0, len(message_ids), ERASED_AT_ONCE):
         with transaction(db):
             work.messages(message_ids[first : first + ERASED_AT_ONCE])
+        make_way()
     with transaction(db):
         work.texts()
         if not work.erased.moving:

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from smppgw.ledger import audit
-from smppgw.ledger.database import BUSY_TIMEOUT_S, transaction
+from smppgw.ledger.database import BUSY_TIMEOUT_S, make_way, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.keys import SEGMENT_BITS, SEGMENT_MASK, messages_of
 from smppgw.ledger.optouts import require_key
@@ -114,11 +114,12 @@ def purge(
 ) -> dict[str, int]:
     """Do a whole round; returns what it did, by KINDS.
 
-    A gateway may run meanwhile: it waits for one slice at most. Arguments as for `purge_some`.
+    A gateway may run meanwhile: its turns come between the slices. Arguments as for `purge_some`.
     """
     purged = BEGINNING
     while purged.more:
         purged = purge_some(db, hasher, periods, now, actor, purged)
+        make_way()
     return {kind: purged.counts.get(kind, 0) for kind in KINDS}
 
 

@@ -17,7 +17,7 @@ from collections import Counter
 
 from smppgw.errors import InputError
 from smppgw.ledger import audit
-from smppgw.ledger.database import transaction
+from smppgw.ledger.database import make_way, transaction
 from smppgw.ledger.jobs import Job, find_job
 from smppgw.ledger.keys import MESSAGE_BITS, messages_of, segments_of
 from smppgw.ledger.turn import AT_ONCE, CANCELLED_AT_ONCE, add_to_counts, cancel_some, end_job
@@ -106,6 +106,7 @@ def cancel(db: sqlite3.Connection, job_id: int, now: int, actor: str) -> Job:
             cancelled = cancel_some(db, job_id)
             add_to_counts(db, job_id, {"queued": -cancelled, "cancelled": cancelled}, now)
             end_job(db, job_id, now)
+        make_way()
     return _require(db, job_id)
 
 
@@ -128,7 +129,13 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int, actor
     """
     retried, (after, last) = 0, messages_of(job_id)
     wanted = ", ".join(f"'{state}'" for state in RETRIED if state in states)
+    # A number that begins with # is the hash of one that was erased.
+    found = f"state IN ({wanted}) AND recipient NOT LIKE '#%'"
     while True:
+        ids = db.execute(  # looked for outside of the transaction: it may be a long way to the next
+            f"SELECT id FROM message WHERE id > ? AND id < ? AND {found} ORDER BY id LIMIT ?",  # nosec B608  # only constants
+            (after, last, RETRIED_AT_ONCE),
+        ).fetchall()
         with transaction(db):
             job = _require(db, job_id)
             if job.state in ("loading", "cancelled"):
@@ -139,21 +146,26 @@ def retry(db: sqlite3.Connection, job_id: int, states: set[str], now: int, actor
                     f"The text of job {job_id} was taken by retention: nothing of it can be sent "
                     "again. Submit it anew."
                 )
-            rows = db.execute(  # a number that begins with # is the hash of one that was erased
-                "SELECT id, state FROM message WHERE id > ? AND id < ? AND recipient NOT LIKE '#%'"  # nosec B608  # only constants
-                f" AND state IN ({wanted}) ORDER BY id LIMIT ?",
-                (after, last, RETRIED_AT_ONCE),
-            ).fetchall()
-            if not rows:
+            if not ids:
                 return retried
+            rows = [
+                row
+                for message_id in ids
+                for row in db.execute(
+                    f"SELECT id, state FROM message WHERE id = ? AND {found}",  # nosec B608  # only constants
+                    message_id,
+                )
+            ]
             if not retried:  # with the first of them: who dies on the way has ordered them all
                 count = sum(job.counts[state] for state in states)
                 audit.note(
                     db, now, actor, "job.retried", job_id, states=sorted(states), messages=count
                 )
-            _requeue(db, job_id, rows, now)
+            if rows:
+                _requeue(db, job_id, rows, now)
+        make_way()
         retried += len(rows)
-        after = rows[-1][0]
+        (after,) = ids[-1]
 
 
 def _requeue(db: sqlite3.Connection, job_id: int, rows: list[tuple[int, str]], now: int) -> None:

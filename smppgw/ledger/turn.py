@@ -825,17 +825,7 @@ class _Turn:
 
     def _expire(self, stream_id: int, cursor: int, limit: int) -> int:
         """Expire messages of a stream, at most so many; returns how many. The next turn goes on."""
-        _, last = messages_in(stream_id)
-        came_back = self.db.execute(
-            "SELECT id FROM message WHERE id >> 26 = ? AND due_at IS NOT NULL LIMIT ?",
-            (stream_id, limit),
-        ).fetchall()
-        fresh = self.db.execute(
-            "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'queued'"
-            " AND due_at IS NULL ORDER BY id LIMIT ?",
-            (cursor, last, limit - len(came_back)),
-        ).fetchall()
-        expired = came_back + fresh
+        expired, cursor = _waiting(self.db, stream_id, cursor, limit)
         self._update_all(
             "UPDATE message SET state = 'expired', due_at = NULL WHERE id = ? AND state = 'queued'",
             expired,
@@ -843,7 +833,7 @@ class _Turn:
         self._moved[stream_id >> ROUTE_BITS, "queued", "expired"] += len(expired)
         self.db.execute(
             "UPDATE stream SET cursor = ?, ready_at = iif(?, ready_at, NULL) WHERE id = ?",
-            (fresh[-1][0] if fresh else cursor, len(expired) == limit, stream_id),
+            (cursor, len(expired) == limit, stream_id),
         )
         return len(expired)
 
@@ -938,14 +928,44 @@ def _adding(changed: tuple[str, ...], *, begins: bool) -> str:
 
 def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
     """Cancel messages of a job that wait, CANCELLED_AT_ONCE at most; returns how many."""
-    cancelled = db.execute(
-        "UPDATE message SET state = 'cancelled', due_at = NULL WHERE id IN (SELECT id FROM message"
-        " WHERE id > ? AND id < ? AND state = 'queued' LIMIT ?)",
-        (*messages_of(job_id), CANCELLED_AT_ONCE),
-    ).rowcount
-    if cancelled < CANCELLED_AT_ONCE:
-        db.execute("UPDATE stream SET ready_at = NULL WHERE id >= ? AND id < ?", streams_of(job_id))
+    cancelled = 0
+    streams = db.execute(
+        "SELECT id, cursor FROM stream WHERE id >= ? AND id < ?", streams_of(job_id)
+    ).fetchall()
+    for stream_id, cursor in streams:
+        room = CANCELLED_AT_ONCE - cancelled
+        if room > 0:
+            waiting, cursor = _waiting(db, stream_id, cursor, room)
+            db.executemany(
+                "UPDATE message SET state = 'cancelled', due_at = NULL WHERE id = ?", waiting
+            )
+            db.execute(
+                "UPDATE stream SET cursor = ?, ready_at = iif(?, ready_at, NULL) WHERE id = ?",
+                (cursor, len(waiting) == room, stream_id),
+            )
+            cancelled += len(waiting)
     return cancelled
+
+
+def _waiting(
+    db: sqlite3.Connection, stream_id: int, cursor: int, limit: int
+) -> tuple[list[tuple[int]], int]:
+    """Find messages of a stream that wait, at most so many, without reading those before them.
+
+    Returns:
+        Their ids, those that came back first, and the last of those that never left.
+    """
+    _, last = messages_in(stream_id)
+    came_back = db.execute(
+        "SELECT id FROM message WHERE id >> 26 = ? AND due_at IS NOT NULL LIMIT ?",
+        (stream_id, limit),
+    ).fetchall()
+    fresh = db.execute(
+        "SELECT id FROM message WHERE id > ? AND id < ? AND state = 'queued'"
+        " AND due_at IS NULL ORDER BY id LIMIT ?",
+        (cursor, last, limit - len(came_back)),
+    ).fetchall()
+    return came_back + fresh, fresh[-1][0] if fresh else cursor
 
 
 def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:

@@ -1,14 +1,20 @@
 """Jobs steered: each motion takes effect between two turns."""
 
 import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 
 import pytest
 
 from smppgw.errors import InputError
 from smppgw.ledger import audit
+from smppgw.ledger.database import open_database, transaction
 from smppgw.ledger.steer import RETRIED, RETRIED_AT_ONCE, cancel, pause, resume, retry
-from smppgw.ledger.turn import CANCELLED_AT_ONCE, Arrivals
-from tests.ledger.conftest import Ledger
+from smppgw.ledger.turn import CANCELLED_AT_ONCE, Arrivals, add_to_counts, cancel_some
+from tests.ledger.conftest import START, Ledger
 
 WHO = "garde"
 
@@ -244,3 +250,72 @@ def test_what_is_done_and_what_says_so_are_committed_together(ledger: Ledger) ->
         with pytest.raises(sqlite3.IntegrityError, match="full"):
             motion(ledger.db, job, ledger.now, WHO)
         assert ledger.job(job).state == "queued"
+
+
+# Long work and the gateway's turns
+
+
+def turns_during(ledger: Ledger, work: Callable[[], object]) -> int:
+    """Count the transactions that another connection gets in while this one works."""
+    ended = threading.Event()
+
+    def turn_after_turn() -> int:
+        turns = 0
+        with closing(open_database(ledger.path)) as db:
+            while not ended.is_set():
+                with transaction(db):
+                    db.execute("UPDATE account SET claimed_at = claimed_at + 1")
+                turns += 1
+        return turns
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(turn_after_turn)
+        try:
+            work()
+        finally:
+            ended.set()
+        return other.result()
+
+
+LONG = 30_000  # messages: dozens of slices
+
+
+def test_the_gateway_has_its_turns_while_a_long_list_is_cancelled(ledger: Ledger) -> None:
+    job = ledger.load(LONG)
+    slices = LONG // CANCELLED_AT_ONCE
+    assert turns_during(ledger, lambda: cancel(ledger.db, job, ledger.now, WHO)) >= slices
+    assert ledger.counts(job) == {"cancelled": LONG}
+
+
+def test_the_gateway_has_its_turns_while_a_long_list_is_retried(ledger: Ledger) -> None:
+    job = ledger.load(6_000, expires_at=START)
+    while ledger.counts(job) != {"expired": 6_000}:
+        ledger.turn(housekeeping=True)
+    again = partial(retry, ledger.db, job, {"expired"}, ledger.now, WHO)
+    assert turns_during(ledger, again) >= 6_000 // RETRIED_AT_ONCE
+    assert ledger.counts(job) == {"queued": 6_000}
+
+
+def work_of_a_slice(ledger: Ledger, job: int) -> int:
+    """Cancel some of a job; returns what SQLite had to do for it, in hundreds of instructions."""
+    steps: list[int] = []
+
+    def step() -> int:
+        steps.append(1)
+        return 0
+
+    ledger.db.set_progress_handler(step, 100)
+    with transaction(ledger.db):
+        cancelled = cancel_some(ledger.db, job)
+        change = {"queued": -cancelled, "cancelled": cancelled}
+        add_to_counts(ledger.db, job, change, ledger.now)
+    ledger.db.set_progress_handler(None, 0)
+    assert cancelled == CANCELLED_AT_ONCE
+    return len(steps)
+
+
+def test_cancelling_reads_no_message_before_those_that_wait(ledger: Ledger) -> None:
+    job = ledger.load(3 * CANCELLED_AT_ONCE + 1)
+    first = work_of_a_slice(ledger, job)
+    work_of_a_slice(ledger, job)
+    assert work_of_a_slice(ledger, job) <= 1.1 * first
