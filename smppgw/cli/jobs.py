@@ -178,17 +178,22 @@ def report(
             f"Job {job} has {found.total} messages and a spreadsheet holds {_SHEET_ROWS}: "
             "take --format csv."
         )
+    if output is not None:
+        _require_other_file(config, output)
     rows = _rows(config, found)
     try:
         if output is None:
             _write_text(sys.stdout, format_, rows)
-        elif format_ == "xlsx":
-            _write_xlsx(output, rows)
+        elif output.is_symlink() or (output.exists() and not output.is_file()):
+            _write(output, format_, rows)  # a link is refused there, a device is written to
         else:
-            # Excel takes a CSV for UTF-8 only by its mark.
-            encoding = "utf-8-sig" if format_ == "csv" else "utf-8"
-            with open(output, "w", encoding=encoding, newline="", opener=private) as file:
-                _write_text(file, format_, rows)
+            unfinished = output.with_name(output.name + ".unfinished")
+            unfinished.unlink(missing_ok=True)
+            try:
+                _write(unfinished, format_, rows)
+                unfinished.replace(output)
+            finally:
+                unfinished.unlink(missing_ok=True)
     except BrokenPipeError:
         raise
     except (OSError, xlsxwriter.exceptions.FileCreateError) as error:
@@ -201,6 +206,26 @@ def report(
         rows.close()
     if output is not None:
         err.print(f"{plural(found.total, 'message')} written to {told(output)}.")
+
+
+def _require_other_file(config: Config, output: Path) -> None:
+    """Refuse to write a report over what the gateway lives by."""
+    database = config.gateway.database
+    own = [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm", "-lock")]
+    own += [config.retention.key_file, config.source]
+    if output.resolve() in [one.resolve() for one in own]:
+        raise InputError(f"{output} belongs to the gateway: name another file with --output.")
+
+
+def _write(path: Path, format_: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    if format_ == "xlsx":
+        _write_xlsx(path, rows)
+        return
+    encoding = (
+        "utf-8-sig" if format_ == "csv" else "utf-8"
+    )  # Excel knows a CSV in UTF-8 by its mark
+    with open(path, "w", encoding=encoding, newline="", opener=private) as file:
+        _write_text(file, format_, rows)
 
 
 def _rows(config: Config, job: Job) -> Generator[tuple[Any, ...], None, None]:

@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from smppgw import sms
 from smppgw.campaign.budget import month_of
-from smppgw.campaign.recipients import Recipients, from_numbers, open_recipients
+from smppgw.campaign.recipients import REASONS, Recipients, from_numbers, open_recipients
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.cli.jobs import show_job
 from smppgw.cli.ledger import open_ledger, require
@@ -26,7 +27,7 @@ from smppgw.errors import DatabaseError, InputError, OperationError
 from smppgw.ledger.claim import CONFIRMATION
 from smppgw.ledger.database import Database, Locks, explained, open_database
 from smppgw.ledger.hashing import Hasher
-from smppgw.ledger.jobs import Addressee, Loading, segments_ahead
+from smppgw.ledger.jobs import Addressee, Loading, links, segments_ahead
 from smppgw.ledger.optouts import EVERY_PURPOSE, blocked
 from smppgw.ledger.spending import segments_between
 
@@ -34,6 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_VALIDITY_S = 365 * 86_400.0
 _HAS_KEY = "has this key."
+_SEE_STATUS = "See `smppgw status`."
 _NOT_RUNNING = "The gateway does not run: nothing leaves until `smppgw run` is started."
 
 
@@ -165,8 +167,8 @@ def submit(
                 standing = _standing(db, plan)
                 _leave_objectors_out(db, plan)
                 job_id = _load(db, locks, plan, strict=order["strict"], show=not as_json)
-                if not locks.gateway_running() and job_id is not None:
-                    recipients.warnings.append(_NOT_RUNNING)
+                if job_id is not None:
+                    recipients.warnings += _standing_still(config, db, plan)
             document = plan.document(job=job_id, state=_first_state(plan), **standing)
             if job_id is None:
                 return _refuse(document, plan, as_json, "was")
@@ -221,6 +223,22 @@ def _spent(db: Database, plan: Plan) -> int:
     )
 
 
+def _standing_still(config: Config, db: Database, plan: Plan) -> list[str]:
+    """Say why nothing of the job would leave just now; nothing where it would."""
+    with closing(Locks(config.gateway.database)) as locks:
+        if not locks.gateway_running():
+            return [_NOT_RUNNING]
+    takers = {account.name for account in plan.accounts}
+    standing = [link for link in links(db) if link.smsc in takers]
+    if not standing or any(link.state == "bound" for link in standing):
+        return []
+    how = dict.fromkeys(
+        f"{link.smsc} is {link.state}" + (f": {link.reason}" if link.reason else "")
+        for link in standing
+    )
+    return [f"No bind is up ({'; '.join(how)}): it leaves when one is. {_SEE_STATUS}"]
+
+
 def _leave_objectors_out(db: Database, plan: Plan) -> None:
     """Have the walk leave out who asked not to be written to.
 
@@ -249,6 +267,7 @@ def _picture(config: Config, order: dict[str, Any], *, show: bool) -> tuple[dict
             with open_ledger(path) as db:
                 standing = _standing(db, plan)
                 _leave_objectors_out(db, plan)
+                recipients.warnings += _standing_still(config, db, plan)
         for _ in _shown(plan, show):
             pass
     return plan.document(job=None, state=_first_state(plan), **standing), plan
@@ -335,7 +354,7 @@ def _acknowledge(
     document["state"] = require(db, job_id).state
     if seen:  # the page has just been read
         out.print(f"[bold]Job {job_id} is {document['state']}.[/bold]")
-        news = (_NOT_RUNNING, _HAS_KEY)
+        news = (_NOT_RUNNING, _SEE_STATUS, _HAS_KEY)
         show_warnings([one for one in plan.recipients.warnings if one.endswith(news)])
     elif not (wait and as_json):
         _show(document, plan, as_json)
@@ -464,7 +483,14 @@ def _require_recipients(plan: Plan) -> None:
     if plan.tally.queued == 0:
         where = plan.recipients.left_out_file
         hint = f" See {where}." if where else ""
-        raise InputError(f"{plan.recipients.name}: no recipient is left to send to.{hint}")
+        why = ", ".join(
+            f"{count} {reason} ({REASONS[reason]})"
+            for reason, count in plan.recipients.reasons.most_common()
+        )
+        left_out = f" Left out: {why}." if why else ""
+        raise InputError(
+            f"{plan.recipients.name}: no recipient is left to send to.{left_out}{hint}"
+        )
 
 
 def _shown(plan: Plan, show: bool) -> Iterator[Addressee]:

@@ -168,6 +168,12 @@ def follow(
         still = sum(job.counts[state] for state in moving)
         ended = job.state != "loading" and still == 0
         if not ended and deadline is not None and time.monotonic() >= deadline:
+            if job.state == "done":
+                raise OperationError(
+                    f"All of job {job_id} has left; after {timeout_s:g} s "
+                    f"{plural(still, 'receipt')} have not come. They go on arriving: see "
+                    f"`smppgw jobs show {job_id}`."
+                )
             raise OperationError(
                 f"Job {job_id} is not finished after {timeout_s:g} s ({_counts(job)}). "
                 f"It goes on: see `smppgw jobs show {job_id}`."

@@ -14,7 +14,7 @@ import pytest
 from smppgw.campaign.submission import Plan
 from smppgw.cli import send
 from smppgw.ledger.database import open_database
-from smppgw.ledger.jobs import list_jobs
+from smppgw.ledger.jobs import LinkRow, list_jobs, note_links
 from tests.cli.conftest import Smppgw
 from tests.ledger.conftest import Ledger
 
@@ -297,3 +297,48 @@ def test_what_would_be_refused_is_not_asked_about(at_a_terminal: Smppgw, configu
     assert "1 too many" in ended.out
     assert "Send it?" not in ended.err
     assert jobs(configured) == 0
+
+
+# Why nothing leaves
+
+
+def test_a_number_that_cannot_be_written_to_is_refused_with_the_reason(smppgw: Smppgw) -> None:
+    ended = smppgw("submit", "--to", "01 00 00 00 05", "--to", "06 00", "--text", "Essai")
+    assert ended.status == 2
+    assert "1 landline (a fixed line, SMS needs a mobile)" in ended.err
+    assert "1 invalid (not a phone number that exists)" in ended.err
+
+
+def test_before_sending_it_is_said_that_no_bind_is_up(smppgw: Smppgw, ledger: Ledger) -> None:
+    ledger.locks.take_gateway()
+    note_links(ledger.db, [LinkRow("operator", 1, "backoff", "Connection refused", 10, 0, 20, 20)])
+    (warning,) = picture(smppgw, *TO, "--text", "Essai")["warnings"]
+    assert warning.startswith("No bind is up (operator is backoff: Connection refused)")
+    note_links(ledger.db, [LinkRow("operator", 1, "bound", None, 10, 0, 20, 20)])
+    assert picture(smppgw, *TO, "--text", "Essai")["warnings"] == []
+
+
+@pytest.mark.parametrize("own", ["smppgw.db", "smppgw.db-wal", "smppgw.key", "config.toml"])
+def test_a_report_is_not_written_over_what_the_gateway_lives_by(
+    own: str, smppgw: Smppgw, ledger: Ledger
+) -> None:
+    job = ledger.load(1)
+    path = ledger.path.with_name(own)
+    before = path.read_bytes() if path.exists() else None
+    ended = smppgw("report", str(job), "--format", "csv", "--output", str(path))
+    assert ended.status == 2
+    assert "belongs to the gateway" in ended.err
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_report_takes_the_place_of_an_earlier_one_with_modes_for_its_owner_alone(
+    smppgw: Smppgw, ledger: Ledger
+) -> None:
+    path = ledger.path.with_name("report.csv")
+    path.write_text("before", "utf-8")
+    path.chmod(0o644)
+    job = ledger.load(2)
+    assert smppgw("report", str(job), "--format", "csv", "--output", str(path)).status == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_text("utf-8-sig").splitlines()) == 3
+    assert [one.name for one in path.parent.iterdir() if "unfinished" in one.name] == []

@@ -251,7 +251,7 @@ def test_an_smsc_that_starts_again_gets_the_rest_and_nothing_twice(site: Site) -
     async def play() -> None:
         port = free_port()
         # A server that stops leaves its old sessions open: silence alone tells the gateway.
-        site.configure(port=port, throughput=200, response_timeout="2s")
+        site.configure(port=port, throughput=200)
         servers = [Server(port, receipts=False), Server(port, receipts=False)]
         serving = asyncio.create_task(servers[0].serve(), name="smpp34")
         try:
