@@ -778,7 +778,7 @@ def _unknown_profiles(
     own = document.get("profile")
     known = sorted(PROFILES) + (sorted(own) if isinstance(own, dict) else [])
     classes = document.get("class")
-    asked = [
+    asked: list[tuple[tuple[int | str, ...], str, object]] = [
         (("class", name, "profiles"), f"[class.{name}] profiles", rules.get("profiles"))
         for name, rules in (classes.items() if isinstance(classes, dict) else ())
         if isinstance(rules, dict)
@@ -787,7 +787,7 @@ def _unknown_profiles(
         place = _table_name("smsc", number, document)
         profiles = table.get("profiles")
         asked += [
-            (("smsc", number, "profiles", name), f"{place} profiles {name}", names)  # type: ignore[misc]
+            (("smsc", number, "profiles", name), f"{place} profiles {name}", names)
             for name, names in (profiles.items() if isinstance(profiles, dict) else ())
         ]
     for location, place, names in asked:

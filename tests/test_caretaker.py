@@ -23,7 +23,7 @@ from smppgw.gateway import Gateway
 from smppgw.ledger import audit, steer
 from smppgw.ledger.claim import CONFIRMATION
 from smppgw.ledger.database import Database, Locks, open_database
-from smppgw.ledger.inbound import Inbound
+from smppgw.ledger.inbound import Inbound, list_inbound
 from smppgw.ledger.jobs import Loading, account_ids, list_jobs
 from smppgw.ledger.optouts import OptOutRow, find_senders, list_optouts
 from smppgw.ledger.turn import Arrivals, turn
@@ -104,6 +104,11 @@ async def listed(trial: Trial, count: int) -> list[OptOutRow]:
     return list_optouts(trial.db)
 
 
+async def stored(trial: Trial, count: int) -> None:
+    """Return once so many texts from phones are on record."""
+    await trial.until(lambda: len(list_inbound(trial.db)) == count, SOON_S)
+
+
 async def until_told(trial: Trial, value: float, name: str, **labels: str) -> None:
     """Return when a metric has a value; the test's time limit bounds it."""
     while await trial.metric(name, **labels) != value:
@@ -179,9 +184,9 @@ def test_many_phones_that_ask_one_after_the_other_are_all_heard(tmp_path: Path) 
             job = submit(config, phones)
             async with running(config) as trial:
                 await trial.until_counts(job, {"delivered": 60})
-                for phone in phones:
+                for heard, phone in enumerate(phones, 1):
                     smsc.deliver(phone, "STMARTIN", "STOP")
-                    await asyncio.sleep(0.002)  # phones ask when they like
+                    await stored(trial, heard)
                 await listed(trial, 60)
                 assert await trial.metric("smppgw_optouts_total") == 60
 
