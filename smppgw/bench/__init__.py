@@ -8,9 +8,10 @@ this process: it is looked at from outside, as an operator would.
 from smppgw.bench.budgets import MEASURES, ON_REQUEST, Result, Row
 from smppgw.bench.chart import draw
 from smppgw.bench.measures import FULL, QUICK, Sizes, measure
-from smppgw.bench.stage import Smsc, Stage
+from smppgw.bench.stage import CHILDREN, Smsc, Stage
 
 __all__ = [
+    "CHILDREN",
     "FULL",
     "MEASURES",
     "ON_REQUEST",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from smppgw import __version__
 from smppgw.bench.peers.task import SENDER, TEXT, Task, destination
@@ -86,6 +86,61 @@ class Memory(NamedTuple):
     peak_mb: float
 
 
+class _Children:
+    """Every child that was started, so that none is left when a signal ends the benchmark.
+
+    A signal that comes while a child is made waits until it is on the list: an exception raised in
+    the middle of that would leave a process that nobody knows of.
+    """
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._starting = False
+        self._ending = False
+
+    def start(self, arguments: list[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start one; its standard output is a pipe.
+
+        Raises:
+            SystemExit: the benchmark is to end.
+        """
+        self._starting = True
+        try:
+            child = subprocess.Popen(  # nosec B603  # our own commands
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+            self._started.append(child)
+        finally:
+            self._starting = False
+        if self._ending:
+            sys.exit(ENDED)
+        return child
+
+    def leave(self, *_: object) -> None:
+        """End the benchmark: the handler of SIGTERM.
+
+        Raises:
+            SystemExit: at once, or when the child that is being started is known.
+        """
+        self._ending = True
+        if not self._starting:
+            sys.exit(ENDED)
+
+    def end(self) -> None:
+        """End those that are left, with SIGKILL."""
+        for child in self._started:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+
+
+ENDED = 128 + signal.SIGTERM  # the status of what SIGTERM has ended
+CHILDREN = _Children()
+
+
 class Process:
     """One child: what it uses, what it says, and its end. Use as a context."""
 
@@ -102,12 +157,7 @@ class Process:
         self._said = b""
         self._said_at = 0.0
         with log.open("ab") as stderr:
-            self._child = subprocess.Popen(  # nosec B603  # our own commands
-                [sys.executable, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-            )
+            self._child = CHILDREN.start(arguments, stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -312,6 +362,7 @@ class Stage:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        CHILDREN.end()
         self._temporary.cleanup()
 
     # Processes

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def bench(
     SQLite file. With --smsc whatever is sent goes to that SMSC: a hundred thousand messages to
     numbers that may exist.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every child is ended
+    signal.signal(signal.SIGTERM, benchmark.CHILDREN.leave)
     target = benchmark.Smsc(*smsc, system_id, password) if smsc else None
     sizes = benchmark.QUICK if quick else benchmark.FULL
     with benchmark.Stage(smsc=target, folder=folder, say=_say) as stage:

@@ -2,14 +2,26 @@
 
 import csv
 import os
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smppgw.bench.peers.task import Task
-from smppgw.bench.stage import LEFT_OUT_EVERY, Process, Smsc, Stage, busy_s, wait_until
+from smppgw.bench.stage import (
+    ENDED,
+    LEFT_OUT_EVERY,
+    Process,
+    Smsc,
+    Stage,
+    _Children,
+    busy_s,
+    wait_until,
+)
 from smppgw.campaign.recipients import open_recipients
 from smppgw.errors import OperationError
 from smppgw.ledger.jobs import find_job
@@ -158,3 +170,26 @@ def test_the_machine_is_described_with_what_the_figures_depend_on(stage: Stage) 
     assert machine["sqlite"].startswith("3.")
     assert machine["filesystem"]
     assert len(stage.fsyncs_ms(3)) == 3
+
+
+def test_a_child_that_is_being_started_when_the_end_comes_is_ended_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children, made = _Children(), []
+    start = subprocess.Popen
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        made.append(start(*arguments, **options))
+        signal.raise_signal(signal.SIGTERM)  # between the fork and whoever would know of it
+        return made[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(signal.SIGTERM, children.leave)
+    try:
+        with (tmp_path / "log").open("ab") as log, pytest.raises(SystemExit, match=f"{ENDED}"):
+            children.start(["-c", "input()"], log)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        children.end()
+        made[0].communicate()
+    assert made[0].returncode == -signal.SIGKILL
