@@ -123,8 +123,8 @@ def _verdicts(smsc: Smsc) -> dict[int, Verdict]:
     return {int(code, 16): Verdict(meaning) for code, meaning in smsc.statuses.items()}
 
 
-# What a reload takes over: the rate and the meanings of statuses at once, the rest with the next
-# bind.
+# What a reload takes over: the window, the time-outs and the password with the next bind, all else
+# at once.
 RELOADED = frozenset(
     (
         "throughput",

@@ -13,13 +13,14 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from smppgw.account import PERIOD_S, Account
-from smppgw.campaign.hours import Calendar
+from smppgw.campaign.hours import routes_of
 from smppgw.campaign.readiness import Bind
 from smppgw.caretaker import Caretaker, note_config
 from smppgw.config import CLASSES, Config, Smsc, prefix_of
@@ -82,6 +83,7 @@ class Gateway:
         self._exhausted: set[int] = set()  # links for which nothing is left to claim
         self._due_at: int | None = None  # when there will be something again
         self._classes: dict[int, frozenset[str]] = {}  # that each account was asked for last
+        self._zone = ZoneInfo(config.gateway.timezone)
         self._shares = Shares()
         self._routes: dict[str, int] = {}
         self._opening = Opening(config, {})
@@ -189,8 +191,7 @@ class Gateway:
             unknown_segments=unknown,
         )
         ids = await writer.call(jobs.account_ids, [smsc.name for smsc in self._config.smsc])
-        prefixes = (*self._config.prefixes, *Calendar.prefixes)
-        self._routes = await writer.call(jobs.route_ids, prefixes)
+        self._routes = await writer.call(jobs.route_ids, routes_of(self._config))
         self._opening = Opening(self._config, self._routes)
         last_claims = await writer.call(jobs.last_claims)
         for smsc in self._config.smsc:
@@ -445,9 +446,10 @@ class Gateway:
         claims = [claim for link_claims in turned.claims.values() for claim in link_claims]
         if self._caretaker is not None:
             self._caretaker.call(turned.optouts, asked=bool(turned.inbound))
+        today = datetime.now(self._zone).date()
         for index, link_claims in turned.claims.items():
             smsc = self._links[index].account.smsc
-            metrics.segments_cost_total.labels(smsc.name).inc(_cost(smsc, link_claims))
+            metrics.segments_cost_total.labels(smsc.name).inc(_cost(smsc, link_claims, today))
         if claims:
             self._claimed_at = time.monotonic()
             metrics.turn_segments.observe([sum(len(claim.numbers) for claim in claims)])
@@ -475,7 +477,7 @@ class Gateway:
         metrics = self._metrics
         queued = await writer.call(jobs.queued_by_class)
         _, self._alert_since_ms = queued.get("alert", (0, None))
-        for job_class in ("alert", "service", "promotional"):
+        for job_class in CLASSES:
             messages, oldest = queued.get(job_class, (0, None))
             metrics.queued_messages.labels(job_class).set(messages)
             waits = oldest is not None and not self._rests(job_class)
@@ -562,9 +564,9 @@ class Gateway:
         return self.unhealthy()
 
 
-def _cost(smsc: Smsc, claims: list[Claim]) -> float:
-    """Return the price of segments; 0 for those that have none."""
-    prices = smsc.prices_on(datetime.now(UTC).date())
+def _cost(smsc: Smsc, claims: list[Claim], day: date) -> float:
+    """Return the price of segments on a day; 0 for those that have none."""
+    prices = smsc.prices_on(day)
     if prices.keys() <= {"default"}:
         return float(prices.get("default", 0)) * sum(len(claim.numbers) for claim in claims)
     return sum(

@@ -604,7 +604,8 @@ class Link:
             )
             for number in claim.numbers
         ]
-        self._drop_remainder()
+        if self.remainder is not None and self.remainder.message_id == claim.message_id:
+            self._drop_remainder()
         self._wake()
 
     def _give_back(self, batch: Sequence[Submit]) -> None:

@@ -167,7 +167,7 @@ TABLE: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "queued_messages": (Gauge, "Messages that wait, by class.", ("class",)),
     "oldest_queued_seconds": (
         Gauge,
-        "Age of the oldest job that has messages waiting, by class.",
+        "Age of the oldest job that has messages waiting and might leave, by class.",
         ("class",),
     ),
     "unknown_messages": (Gauge, "Messages whose outcome nobody knows.", ()),

@@ -12,9 +12,13 @@ import structlog
 from structlog.testing import capture_logs
 
 from smppgw import gateway, link
+from smppgw.account import Account
 from smppgw.ledger import database
+from smppgw.ledger.claim import Claim, Remainder
 from smppgw.ledger.inbound import list_inbound
-from smppgw.link import Trace
+from smppgw.ledger.turn import Arrivals
+from smppgw.link import Link, Trace
+from smppgw.metrics import Metrics
 from smppgw.simulator import Behaviour, Simulator
 from smppgw.simulator.witness import Witness
 from tests.gateway.trial import account, configure, numbers, running, submit
@@ -176,3 +180,22 @@ def test_the_log_sums_up_what_was_sent_and_has_no_line_for_a_message(
         any(entry[name] for name in ("submitted", "accepted", "receipts", "delivered"))
         for entry in sums
     )
+
+
+def test_a_message_that_cannot_be_sent_takes_nothing_of_another_with_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        config = configure(tmp_path, account(1))
+        link = Link(
+            0, Account(config.smsc[0], 1), 1, "transceiver", Metrics(), Trace(), lambda: None
+        )
+        link.remainder = Remainder(7 << 32 | 1, (2, 3))
+        other = Claim(8, 8 << 32 | 1, "+33600000001", None, 1, 0, (1,))
+        link._refuse(other)
+        assert link.remainder is not None
+        link._refuse(other._replace(job_id=7, message_id=7 << 32 | 1))
+        assert link.remainder is None
+        arrived = Arrivals()
+        link.collect(arrived)
+        assert arrived.abandoned == [7 << 32 | 1]
+
+    asyncio.run(scenario())

@@ -249,6 +249,11 @@ def _moment(
     return _EPOCH + then if then - since <= horizon else None
 
 
+def routes_of(config: Config) -> tuple[str, ...]:
+    """Return the prefixes of numbers that have an account or hours of their own."""
+    return (*config.prefixes, *OVERSEAS)
+
+
 @lru_cache(maxsize=1024)
 def zone_of(prefix: str) -> str:
     """Return the prefix of the zone that decides for a route's; "" is metropolitan."""

@@ -1,7 +1,7 @@
 """What answers a STOP: the text that tells each tenant's people that it was understood."""
 
 from smppgw import sms
-from smppgw.campaign.hours import Calendar
+from smppgw.campaign.hours import routes_of
 from smppgw.config import Config
 from smppgw.ledger.optouts import Confirmation
 
@@ -26,7 +26,7 @@ def confirmations(config: Config) -> dict[str, Confirmation]:
             if account.long_text == "payload"
             else len(sms.compose(text, rewrite, latin1=account.alphabet == "latin1").segments),
             validity_ms=round(config.classes.service.expires_s * 1000),
-            prefixes=(*config.prefixes, *Calendar.prefixes),
+            prefixes=routes_of(config),
         )
         for tenant in config.tenant
     }

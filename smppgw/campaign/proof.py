@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 from smppgw import sms
 from smppgw.ledger.audit import Entry, Head
 from smppgw.ledger.evidence import Ordered, Sent
+from smppgw.ledger.hashing import HASH_MARK
 from smppgw.ledger.jobs import Job
 
 FORMAT = 1  # of the JSON document: raised when something in it changes its meaning
 NUMBERS = ("masked", "hashed", "clear")
 SHARES = (50, 95, 99)  # percent
-_HASH = "#"  # before a number that retention has replaced
-_MASKED_HASH_DIGITS = 8
+_MASKEDHASH_MARK_DIGITS = 8
 _MASKABLE = 11  # characters: of fewer, what is shown would leave too few to guess
 _ROWS_AT_ONCE = 500
 
@@ -131,8 +131,8 @@ class Facts:
 
 def mask(number: str) -> str:
     """Hide the middle of a number, +336****5678, and most of a hash."""
-    if number.startswith(_HASH):
-        return f"{number[: 1 + _MASKED_HASH_DIGITS]}…"
+    if number.startswith(HASH_MARK):
+        return f"{number[: 1 + _MASKEDHASH_MARK_DIGITS]}…"
     if len(number) < _MASKABLE:
         return "****"
     return f"{number[:4]}****{number[-4:]}"
@@ -149,7 +149,7 @@ def shown_as(numbers: str, hashed: Callable[[str], str]) -> Callable[[str], str]
         return mask
     if numbers == "clear":
         return str
-    return lambda number: number if number.startswith(_HASH) else f"{_HASH}{hashed(number)}"
+    return lambda number: number if number.startswith(HASH_MARK) else f"{HASH_MARK}{hashed(number)}"
 
 
 def json_chunks(

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from smppgw import sms
 from smppgw.campaign import advice
 from smppgw.campaign.budget import Budget
-from smppgw.campaign.hours import Calendar
+from smppgw.campaign.hours import Calendar, routes_of
 from smppgw.campaign.preview import Example, Examples
 from smppgw.campaign.recipients import Recipients, Row
 from smppgw.campaign.sender import check_sender, lint, on_approvals
@@ -202,7 +202,7 @@ class Plan:
     @property
     def routes(self) -> tuple[str, ...]:
         """Prefixes of numbers that have an account or hours of their own."""
-        return (*self.config.prefixes, *Calendar.prefixes)
+        return routes_of(self.config)
 
     def _takers(self, zone: str) -> list[Smsc]:
         return [a for a in self.accounts if not a.prefixes or zone.startswith(a.prefixes)]

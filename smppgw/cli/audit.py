@@ -65,7 +65,7 @@ def verify_(config_path: Path | None, expect: str | None, as_json: bool) -> int:
     """
     config = load(config_path, secrets=False)
     path = config.gateway.database
-    with open_ledger(config.gateway.database) as db, snapshot(db):
+    with open_ledger(path) as db, snapshot(db):
         problems, end = list(verify(db)), head(db)
         if expect is not None and not holds(db, expect.strip().lower()):
             problems.append("No entry has the hash that was expected.")

@@ -24,11 +24,11 @@ from smppgw.cli.preview import show_page, show_warnings
 from smppgw.cli.watch import follow
 from smppgw.config import CLASSES, Config, load, parse_duration
 from smppgw.errors import DatabaseError, InputError, OperationError
-from smppgw.ledger.claim import CONFIRMATION
+from smppgw.ledger.claim import CONFIRMATION, EVERY_PURPOSE
 from smppgw.ledger.database import Database, Locks, explained, open_database
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.jobs import Addressee, Loading, links, segments_ahead
-from smppgw.ledger.optouts import EVERY_PURPOSE, blocked
+from smppgw.ledger.optouts import blocked
 from smppgw.ledger.spending import segments_between
 
 F = TypeVar("F", bound=Callable[..., Any])

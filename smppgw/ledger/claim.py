@@ -32,9 +32,16 @@ from smppgw.shares import Shares
 from smppgw.smpp.receipt import asks_receipt
 
 LANES = ("alert", "service", "promotional")  # in the order of claiming
-CONFIRMATION = (
-    "optout-confirmation"  # the purpose of what answers a STOP, which no opt-out silences
-)
+# The purpose of what answers a STOP, which no opt-out silences.
+CONFIRMATION = "optout-confirmation"
+EVERY_PURPOSE = "all"
+# Which opt-outs of its tenant silence a job: what [class.NAME] optouts says.
+POLICIES = {
+    "any": "",
+    "purpose": f" AND (optout.purpose = :purpose OR optout.purpose = '{EVERY_PURPOSE}')",
+    "all": f" AND optout.purpose = '{EVERY_PURPOSE}'",
+}
+_POLICY = "purpose"  # where nothing is said
 # Messages that are suppressed in one turn: a list of 50,000 opt-outs must not hold an alert.
 SUPPRESSED_AT_ONCE = 500
 # Opt-outs of so long before a job was made are looked for as well, though they were left out of it:
@@ -456,17 +463,20 @@ class Claiming:
 
         A message of which something has been sent already is ended.
         """
-        policy = self._silences.get(stream.job.job_class, "purpose")
         if stream.purpose == CONFIRMATION:
             return rows
+        policy = POLICIES[self._silences.get(stream.job.job_class, _POLICY)]
         objectors = self.db.execute(
-            "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(?1))"
+            "SELECT id FROM message WHERE id IN (SELECT value FROM json_each(:ids))"  # nosec B608  # constants
             " AND EXISTS (SELECT 1 FROM optout WHERE optout.recipient = message.recipient"
-            " AND tenant = ?2 AND (?3 = 'any' OR purpose = 'all'"
-            " OR (?3 = 'purpose' AND purpose = ?4)))"
+            f" AND tenant = :tenant{policy})"
             " AND NOT EXISTS (SELECT 1 FROM segment"
             " WHERE segment.id > message.id << 8 AND segment.id < (message.id + 1) << 8)",
-            (json.dumps([row[0] for row in rows]), stream.tenant, policy, stream.purpose),
+            {
+                "ids": json.dumps([row[0] for row in rows]),
+                "tenant": stream.tenant,
+                "purpose": stream.purpose,
+            },
         ).fetchall()
         gone = {message_id for (message_id,) in objectors}
         if not gone:

@@ -20,6 +20,8 @@ from smppgw.ledger.database import explained
 
 KEY_OCTETS = 32
 
+HASH_MARK = "#"  # what stands before a hash in the place of a number
+
 
 class Hasher:
     """Hashes numbers with one key; the same number has the same hash for ever."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from smppgw.errors import DatabaseError, NumberError
 from smppgw.ledger import audit
-from smppgw.ledger.claim import CONFIRMATION
+from smppgw.ledger.claim import CONFIRMATION, EVERY_PURPOSE, POLICIES
 from smppgw.ledger.database import make_way, transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.keys import JOB_BITS, MESSAGE_BITS, streams_of
@@ -28,16 +28,9 @@ from smppgw.ledger.turn import AT_ONCE
 from smppgw.sms.numbers import normalise_number
 from smppgw.sms.stop import STOP_ALL
 
-EVERY_PURPOSE = "all"
 UNKNOWN_PURPOSE = "promotional"  # of a STOP from a number that nothing was sent to
 ENTRIES_AT_ONCE = 1000  # in one transaction: 16 ms, 50 in a list of 100,000
 STOPS_AT_ONCE = 200
-# Which opt-outs of its tenant silence a job: what [class.NAME] optouts says.
-POLICIES = {
-    "any": "",
-    "purpose": f" AND (purpose = :purpose OR purpose = '{EVERY_PURPOSE}')",
-    "all": f" AND purpose = '{EVERY_PURPOSE}'",
-}
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 

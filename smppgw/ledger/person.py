@@ -21,10 +21,9 @@ from smppgw import sms
 from smppgw.errors import NumberError
 from smppgw.ledger import audit
 from smppgw.ledger.database import Locks, make_way, transaction
-from smppgw.ledger.hashing import Hasher
+from smppgw.ledger.hashing import HASH_MARK, Hasher
 from smppgw.ledger.keys import JOB_BITS, messages_of, segments_of, streams_of
 from smppgw.ledger.optouts import require_key
-from smppgw.ledger.retention import HASH_MARK
 from smppgw.ledger.turn import add_to_counts
 
 ERASED_AT_ONCE = 200  # messages in one transaction: 2 to 4 ms

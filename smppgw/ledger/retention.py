@@ -22,14 +22,13 @@ from typing import NamedTuple
 
 from smppgw.ledger import audit
 from smppgw.ledger.database import BUSY_TIMEOUT_S, make_way, transaction
-from smppgw.ledger.hashing import Hasher
+from smppgw.ledger.hashing import HASH_MARK, Hasher
 from smppgw.ledger.keys import SEGMENT_BITS, SEGMENT_MASK, messages_of
 from smppgw.ledger.optouts import require_key
 
 MESSAGES_AT_ONCE = 1000  # 4 ms where all of them lose their number
 SEGMENTS_AT_ONCE = 2000
 LOOKED_AT_ONCE = 5000  # rows of which few are due: 1 ms
-HASH_MARK = "#"  # what a number begins with that is a hash
 
 # What is counted, in the order in which it is done.
 KINDS = (

@@ -204,7 +204,6 @@ CREATE TABLE inbound (
 ) STRICT;
 
 CREATE INDEX inbound_asking ON inbound (id) WHERE asks IS NOT NULL;
-CREATE INDEX inbound_by_time ON inbound (received_at);
 
 -- Parts of long texts: those that wait for others, and those that were joined, which are kept for a
 -- while so that one that comes again is known. No part waits twice, and none is remembered twice.

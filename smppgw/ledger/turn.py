@@ -57,7 +57,6 @@ PARKED_LIMIT_MS = 3_600_000
 # Messages that expire in one turn: an expired job of a million must not hold an alert.
 EXPIRED_AT_ONCE = 1000
 CANCELLED_AT_ONCE = 1000
-_STREAMS_AT_ONCE = 32
 # A parked receipt waits so long for its response before its recipient is looked for among the
 # messages of unknown outcome.
 UNTRIED_MS = 5_000

@@ -16,7 +16,8 @@ CREATE INDEX stream_claimable ON stream (lane, tenant, id) WHERE ready_at IS NOT
 CREATE INDEX stream_due ON stream (ready_at) WHERE ready_at > 0;
 CREATE INDEX job_scheduled ON job (starts_at) WHERE state = 'scheduled';
 CREATE INDEX inbound_asking ON inbound (id) WHERE asks IS NOT NULL;
-CREATE INDEX inbound_by_time ON inbound (received_at);
+-- Made while version 1 was: some have it.
+CREATE INDEX IF NOT EXISTS parked_by_time ON parked (received_at);
 CREATE TABLE optout (
     id INTEGER PRIMARY KEY,
     tenant TEXT NOT NULL,

@@ -534,11 +534,14 @@ def columns_and_indexes(db: sqlite3.Connection) -> dict[str, object]:
     return described
 
 
+@pytest.mark.parametrize("older", [False, True])
 def test_a_database_of_version_1_becomes_what_a_new_one_is_and_keeps_its_jobs(
-    path: Path, tmp_path: Path
+    path: Path, tmp_path: Path, older: bool
 ) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.executescript(Path(__file__).with_name("schema_1.sql").read_text("utf-8"))
+        if older:  # it came while version 1 was
+            db.execute("DROP INDEX parked_by_time")
         db.execute(f"PRAGMA application_id = {database._APPLICATION_ID}")
         db.execute("PRAGMA user_version = 1")
         db.execute(

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from smppgw.errors import DatabaseError
 from smppgw.ledger import audit
-from smppgw.ledger.claim import CONFIRMATION
+from smppgw.ledger.claim import CONFIRMATION, POLICIES
 from smppgw.ledger.database import transaction
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.inbound import Inbound, record
 from smppgw.ledger.jobs import Addressee, Loading, Order, list_jobs, route_ids
 from smppgw.ledger.optouts import (
     ENTRIES_AT_ONCE,
-    POLICIES,
     Applied,
     Confirmation,
     OptOut,
