@@ -62,14 +62,20 @@ def free_port() -> int:
     listens on it, or while its SMSC starts again, no other test is likely to take it.
     """
     for port in _ports:
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
     raise AssertionError("no port is free")
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a port; sessions that outlive their server do not count."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_until(condition: Callable[[], T | None], what: str, limit_s: float = PATIENCE_S) -> T:

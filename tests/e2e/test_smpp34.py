@@ -17,7 +17,17 @@ import pytest
 import smpp34
 
 from smppgw.sms import compose
-from tests.e2e.processes import PATIENCE_S, Site, free_port, national, number, recipients, shown
+from tests.e2e.processes import (
+    PATIENCE_S,
+    Site,
+    free_port,
+    is_free,
+    national,
+    number,
+    recipients,
+    shown,
+    wait_until,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -40,9 +50,12 @@ class Server:
         self.told: Counter[str] = Counter()  # receipts, by session
         self.acknowledged = 0
 
+    async def start(self) -> None:
+        """Listen."""
+        await self._server.start()
+
     async def serve(self) -> None:
         """Answer everything until cancelled."""
-        await self._server.start()
         try:
             while True:
                 event = await self._server.next()
@@ -109,6 +122,7 @@ def against_server(
         path.write_text(path.read_text("utf-8").replace("[[smsc]]\n", kinds), "utf-8")
         sessions = binds * len(mode.split("+"))
         server = Server(port, receipts=receipts, sessions=sessions)
+        await server.start()
         serving = asyncio.create_task(server.serve(), name="smpp34")
         try:
             await asyncio.to_thread(site.gateway)
@@ -253,6 +267,7 @@ def test_an_smsc_that_starts_again_gets_the_rest_and_nothing_twice(site: Site) -
         # A server that stops leaves its old sessions open: silence alone tells the gateway.
         site.configure(port=port, throughput=200)
         servers = [Server(port, receipts=False), Server(port, receipts=False)]
+        await servers[0].start()
         serving = asyncio.create_task(servers[0].serve(), name="smpp34")
         try:
             await asyncio.to_thread(site.gateway)
@@ -262,6 +277,9 @@ def test_an_smsc_that_starts_again_gets_the_rest_and_nothing_twice(site: Site) -
             await servers[0].wait(lambda: len(servers[0].submits) >= 100)
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
+            # Its stop returns before its port is free.
+            await asyncio.to_thread(wait_until, lambda: is_free(port), "the old server's port")
+            await servers[1].start()
             serving = asyncio.create_task(servers[1].serve(), name="smpp34 again")
             first = {submit.destination_addr for submit in servers[0].submits}
             await servers[1].wait(
