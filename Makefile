@@ -80,6 +80,11 @@ FROM ?= 1
 soak: $(VENV)/.test ## Simulate SEEDS (1000) whole runs under faults, FROM (1) a first seed
 	@$(BIN)/python -m tests.simulation.soak --seeds $(SEEDS) --first $(FROM)
 
+MESSAGES ?= 5000000
+.PHONY: week
+week: $(VENV)/.test ## Send a week's MESSAGES (5000000) through a ledger on disk, with retention
+	@$(BIN)/python -m tests.ledger.week $(MESSAGES)
+
 .PHONY: sabotage
 sabotage: $(VENV)/.test ## Break the gateway on purpose, and see that the simulation finds it
 	@$(BIN)/python -m tests.simulation.sabotage

@@ -37,9 +37,13 @@ class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no type
 
     def next_at(self) -> float:
         """Return when something is left again; time.monotonic seconds."""
-        left = self.left()
+        return self.free_at(1)
+
+    def free_at(self, permits: int) -> float:
+        """Return when so many are left; time.monotonic seconds, 0 where they are."""
+        missing = min(permits - self.left(), len(self._task_logs))
         # asyncio-throttle counts a permit as long as it is not older than the period.
-        return 0.0 if left > 0 else float(self._task_logs[-left] + self.period) + _TICK_S
+        return 0.0 if missing <= 0 else float(self._task_logs[missing - 1] + self.period) + _TICK_S
 
 
 class Account:
@@ -67,6 +71,7 @@ class Account:
         self._opens_at = opens_at
         self.classes = frozenset(smsc.classes)
         self.closed: Mapping[str, int] = {}  # by class, the routes (bits) that rest now
+        self.receipts_owed = 0  # about: accepted since the start, and not told of yet
         self.health = Health()
         self.pace = Pace(smsc.throughput)
         self._ceiling = _Ceiling(smsc.throughput, PERIOD_S, retry_interval=0.001)
@@ -92,6 +97,14 @@ class Account:
     def due_at(self) -> float:
         """Return when there may be something to write again."""
         return max(self.pace.due_at(), self._ceiling.next_at(), self._opens_at)
+
+    def free_at(self, at: float, now: float) -> float:
+        """Return when all that falls due until `at` may be written; time.monotonic seconds.
+
+        What was written together is free together again, a sliding second later. Whoever comes a
+        little too early gets a part of it, and the rest has to wait for another turn.
+        """
+        return max(at, self._ceiling.free_at(self.pace.due_by(at, now)))
 
     async def spend(self, segments: int, now: float) -> None:
         """Take permits for segments that are written next."""

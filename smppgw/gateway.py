@@ -38,7 +38,9 @@ log = structlog.get_logger()
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
 # What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
-GATHER_S = 0.035  # with the longest turn less than pace.SLACK_S, else permits are forfeited
+# With the longest turn less than pace.SLACK_S, else permits are forfeited.
+GATHER_S = 0.035
+GATHER_MORE_S = 0.015  # where the sliding second then lets all of them go together
 GATHERED = 10
 GATHERED_LEAST = 6
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
@@ -217,6 +219,7 @@ class Gateway:
                     self._metrics,
                     self._trace,
                     self._wake.set,
+                    self._urgent.set,
                 )
                 self._links.append(link)
         self._rules = self._rules_of(self._config)
@@ -257,6 +260,7 @@ class Gateway:
         """Record, claim, commit, send; again as soon as there is something to do."""
         while True:
             self._wake.clear()
+            self._urgent.clear()
             self._turned_at = now = time.monotonic()
             if not self._held:  # else the database failed, and what arrived waits with the links
                 for link in self._links:
@@ -277,9 +281,8 @@ class Gateway:
                     if demand.link not in turned.remainders:
                         self._links[demand.link].forget(demand.remainder)
                 for link in self._links:
-                    claims = turned.claims.get(link.index)
-                    if claims:
-                        await link.send(claims, turned.remainders.get(link.index), turned.jobs)
+                    claims = turned.claims.get(link.index, ())
+                    await link.go_on(claims, turned.remainders.get(link.index), turned.jobs)
                 if house:  # once what was claimed is sent, since the database may fail here too
                     self._house_kept = now
                     await self._keep_house(writer)
@@ -304,14 +307,15 @@ class Gateway:
             longest_s = min(longest_s, GATHERED / per_s, (room - 1) / per_s)
             if per_s * longest_s < GATHERED_LEAST:
                 return 0.0
-        return longest_s
+        rested = now + longest_s
+        free_at = max(account.free_at(rested, now) for account in self._accounts)
+        return min(free_at, rested + GATHER_MORE_S) - now
 
     async def _rest(self, seconds: float) -> None:
-        """Wait, unless another process writes: what it wrote may be an alert."""
+        """Wait, unless another process writes, perhaps an alert, or an SMSC waits for answers."""
         if seconds <= 0:
             await asyncio.sleep(0)
             return
-        self._urgent.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._urgent.wait()
@@ -330,8 +334,6 @@ class Gateway:
         self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
         self._problem = None
         self._held = Arrivals()
-        for link in self._links:
-            link.commit()
         asked = {demand.link for demand in demands if demand.slots}
         left_alone = set() if turned.came_back else self._exhausted - asked
         self._exhausted = left_alone | turned.exhausted
@@ -422,7 +424,7 @@ class Gateway:
         while True:
             self._looked = False
             await asyncio.sleep(POLL_S)
-            if not self._looked:
+            if not (self._looked or writer.quiet()):
                 with suppress(DatabaseError):  # the turn says so
                     self._see(await writer.version())
 

@@ -13,7 +13,7 @@ seconds.
 
 import math
 
-SLACK_S = 0.05
+SLACK_S = 0.07
 # A segment may leave this much of a second late before the sliding second of the account holds back
 # the one that follows a second later; without it every delay would add to the one before.
 HEADROOM = 0.014
@@ -49,6 +49,10 @@ class Pace:
         if self._next > now:
             return 0
         return 1 + int((now - self._next) * self._due_per_s(now))
+
+    def due_by(self, at: float, now: float) -> int:
+        """Return how many permits will have fallen due at a time, forfeited ones included."""
+        return 0 if at < self._next else 1 + int((at - self._next) * self._due_per_s(now))
 
     def spend(self, segments: int, now: float) -> None:
         """Take permits that `allowance` offered, however long ago that was."""

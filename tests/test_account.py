@@ -107,6 +107,25 @@ def test_at_least_98_percent_of_the_contract_is_used(
     assert used >= 0.98 * throughput
 
 
+@given(throughput=st.integers(5, 500), later_s=st.floats(0, 0.05), bursts=st.integers(1, 20))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_who_comes_when_all_is_free_gets_all_that_was_due_and_earlier_not_all(
+    clock: Clock, throughput: int, later_s: float, bursts: int
+) -> None:
+    one = account(throughput)
+    for _ in range(bursts):
+        clock.now = max(clock.now + 0.04, one.due_at())
+        spend_without_waiting(one, one.allowance(clock.now), clock.now)
+    now, at = clock.now, clock.now + later_s
+    due, free_at = one.pace.due_by(at, now), one.free_at(at, now)
+    assert free_at >= at
+    if free_at > at:
+        clock.now = at
+        assert one.allowance(at) < due
+    clock.now = free_at
+    assert one.allowance(free_at) >= due
+
+
 def test_a_slow_turn_now_and_then_is_made_up_for(clock: Clock) -> None:
     randomly = Random(20)
     times = written(clock, 100, 30, lambda: 0.04 if randomly.random() < 0.01 else 0.0005)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Coroutine, Iterator, MutableMapping
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from smppgw.ledger.inbound import list_inbound
 from smppgw.ledger.turn import Arrivals
 from smppgw.link import Link, Trace
 from smppgw.metrics import Metrics
-from smppgw.simulator import Behaviour, Simulator
+from smppgw.simulator import Behaviour, Simulator, codec
 from smppgw.simulator.witness import Witness
 from tests.gateway.trial import account, configure, numbers, running, submit
 
@@ -61,6 +62,8 @@ def test_the_trace_is_switched_on_and_off_while_pdus_flow_and_hides_numbers_and_
                     before = len(traced(logs))
                     job = submit(config, numbers(50, first), "Crue de la rivière")
                     await trial.until_counts(job, {"delivered": 50})
+                    if on:  # the last are answered right after they are on disk
+                        await trial.until(lambda: len(traced(logs, "deliver_sm_resp")) == 60)
                     assert (len(traced(logs)) > before) is on
                     trial.gateway.switch_trace()
 
@@ -182,11 +185,74 @@ def test_the_log_sums_up_what_was_sent_and_has_no_line_for_a_message(
     )
 
 
+class OneByOne(asyncio.Protocol):
+    """An SMSC that sends a deliver_sm when the one before is acknowledged."""
+
+    def __init__(self) -> None:
+        self.submits = self.acknowledged = 0
+        self._receipts: deque[bytes] = deque()
+        self._waits = False
+        self._read = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        for octets in codec.split(self._read):
+            self._read = self._read[len(octets) :]
+            self._take(codec.decode(octets))
+        if self._receipts and not self._waits:
+            self._waits = True
+            body = self._receipts.popleft()
+            self._transport.write(codec.encode_deliveries(self.acknowledged + 1, [body]))
+
+    def _take(self, pdu: codec.Pdu) -> None:
+        if pdu.command_id == codec.DELIVER_SM | codec.RESPONSE_BIT:
+            self.acknowledged += 1
+            self._waits = False
+        elif pdu.command_id == codec.SUBMIT_SM:
+            self.submits += 1
+            message_id = f"{self.submits:08x}"
+            destination = b"\1\1" + pdu.fields["destination_addr"].encode() + b"\0"
+            text = f"id:{message_id} stat:DELIVRD err:000 text:".encode()
+            self._receipts.append(codec.message_body(destination, b"\5\0MAIRIE\0", 4, 0, text))
+            self._answer(pdu, message_id=message_id)
+        elif not pdu.command_id & codec.RESPONSE_BIT:
+            self._answer(pdu)
+
+    def _answer(self, pdu: codec.Pdu, **fields: Any) -> None:
+        self._transport.write(
+            codec.encode(pdu.command_id | codec.RESPONSE_BIT, pdu.sequence, **fields)
+        )
+
+
+@pytest.mark.parametrize("window", [10, 100])
+def test_an_smsc_that_delivers_one_by_one_is_answered_as_fast_as_it_is_sent_to(
+    tmp_path: Path, window: int
+) -> None:
+    async def scenario() -> None:
+        smsc = OneByOne()
+        server = await asyncio.get_running_loop().create_server(lambda: smsc, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            config = configure(tmp_path, account(port, throughput=200, window=window))
+            async with running(config) as trial:
+                submit(config, numbers(300))
+                await trial.until(lambda: smsc.submits == 300)
+                # A turn may gather for 35 ms at this rate: with one receipt in each it would be 50.
+                assert smsc.acknowledged > 150
+
+    play(scenario())
+
+
 def test_a_message_that_cannot_be_sent_takes_nothing_of_another_with_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         config = configure(tmp_path, account(1))
+        nothing = lambda: None  # noqa: E731  # twice in one line
         link = Link(
-            0, Account(config.smsc[0], 1), 1, "transceiver", Metrics(), Trace(), lambda: None
+            0, Account(config.smsc[0], 1), 1, "transceiver", Metrics(), Trace(), nothing, nothing
         )
         link.remainder = Remainder(7 << 32 | 1, (2, 3))
         other = Claim(8, 8 << 32 | 1, "+33600000001", None, 1, 0, (1,))

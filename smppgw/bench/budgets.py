@@ -42,6 +42,7 @@ MEASURES = {
     "alert": "alerts of up to 1,000 in front of a million queued, and while a list is imported",
     "restart": "after kill -9 with a million queued",
     "jobs": "many small jobs against a large one of as many messages",
+    "read": "`report` and `jobs show` of a million messages without slowing the gateway",
     "huge": "speed and memory with ten million queued; only if asked for by name",
 }
 ON_REQUEST = frozenset(("huge",))  # these take long, and much room on the disk
@@ -80,6 +81,12 @@ BUDGETS = (
     Budget("alert_import_p50", "alert", "Alert during an import, 50 %", "ms", "", "without"),
     Budget("restart_s", "restart", "Restart, bind to submit_sm", "s", "<= 1", _LITTLE),
     Budget("small_jobs", "jobs", "{jobs:,} jobs of {job_messages}", "ratio", ">= 0.95", "one job"),
+    Budget("report_s", "read", "Report of {backlog:,}, at 100/s", "s", ""),
+    Budget("report_memory", "read", "The same, most memory", "MB", ""),
+    Budget("show_ms", "read", "jobs show of {backlog:,}", "ms", "", _LITTLE),
+    Budget("use_reading", "read", "Use of 100/s while it is read", "%", ">= 98", "unread"),
+    Budget("wal_mb", "read", "Write-ahead log meanwhile", "MB", ""),
+    Budget("read_speed", "read", "Speed while it is read", "ratio", "", "unread"),
     Budget("huge_speed", "huge", "Speed, {huge_backlog:,} queued", "ratio", ">= 0.95", _LITTLE),
     Budget("huge_memory", "huge", "Memory, {huge_backlog:,} queued", "MB", "<= 120", _LITTLE),
 )

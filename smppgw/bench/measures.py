@@ -9,12 +9,12 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count, islice
+from itertools import count, cycle, islice
 from typing import NamedTuple
 
 from smppgw.bench.budgets import (
@@ -30,7 +30,17 @@ from smppgw.bench.budgets import (
     use_percent,
 )
 from smppgw.bench.peers.task import TEXT, Task, destination
-from smppgw.bench.stage import UNLIMITED, Memory, Process, Site, Smsc, Stage, busy_s, wait_until
+from smppgw.bench.stage import (
+    POLL_S,
+    UNLIMITED,
+    Memory,
+    Process,
+    Site,
+    Smsc,
+    Stage,
+    busy_s,
+    wait_until,
+)
 from smppgw.campaign.recipients import from_numbers
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.config import load
@@ -42,6 +52,7 @@ PERSONAL_TEXT = "Bonjour {Nom}, l'eau sera coupee jeudi de 9 h a 12 h rue du Mou
 ALERT_TEXT = "ALERTE CRUE : quittez les berges du Lys maintenant. Mairie."
 PEERS = ("smpplib", "aiosmpplib", "smpp34")
 WINDOW_10_FULL_MS = 50  # answers that come so late keep a window of 10 full at 200 a second
+READ_AT = 100  # a second, while a job is read
 _SLOWEST_PER_S = 20  # messages; what waits for longer than they would take has stopped
 
 
@@ -248,9 +259,9 @@ def _used(gateway: Process, smsc: Smsc) -> tuple[float, float, float]:
     return gateway_s, smsc_s, busy_s() - gateway_s - smsc_s - time.process_time()
 
 
-def _first_submit_ms(db: Database, gateway: Process) -> int:
+def _first_submit_ms(db: Database, gateway: Process, job_id: int = 1) -> int:
     def first_submit() -> int | None:
-        job = find_job(db, 1)
+        job = find_job(db, job_id)
         return job.first_submit_at if job else None
 
     return wait_until(first_submit, 60, "the first submit_sm", gateway)
@@ -424,24 +435,45 @@ def _behind(stage: Stage, sizes: Sizes, backlog: int, speed_row: str, memory_row
 def _with_queued(stage: Stage, smsc: Smsc, queued: int, messages: int) -> tuple[float, Memory]:
     """Send the first `messages` of a job of `queued`; returns messages a second, and memory."""
     site = stage.filled(queued, smsc, window=100)
+    with stage.gateway(site) as gateway, site.ledger() as db:
+        speed = _warm_speed(db, gateway, 1, messages)
+        memory = gateway.memory()
+    stage.discard(site)
+    return speed, memory
+
+
+def _warm_speed(
+    db: Database,
+    gateway: Process,
+    job_id: int,
+    messages: int,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> float:
+    """Follow the first `messages` of a job; returns those a second after the first fifth.
+
+    Args:
+        db: the ledger.
+        gateway: what sends them.
+        job_id: the job.
+        messages: how many.
+        meanwhile: called before each look.
+    """
 
     def delivered(least: int) -> tuple[float, int] | None:
-        job = find_job(db, 1)
+        meanwhile()
+        job = find_job(db, job_id)
         assert job is not None
         there = job.counts["delivered"]
         return (time.monotonic(), there) if there >= least else None
 
-    with stage.gateway(site) as gateway, site.ledger() as db:
-        limit_s = 60 + messages / _SLOWEST_PER_S
-        first_at, first = wait_until(
-            lambda: delivered(messages // 5), limit_s, "the first receipts", gateway
-        )
-        last_at, last = wait_until(
-            lambda: delivered(messages), limit_s, "the receipts of the first messages", gateway
-        )
-        memory = gateway.memory()
-    stage.discard(site)
-    return (last - first) / (last_at - first_at), memory
+    limit_s = 60 + messages / _SLOWEST_PER_S
+    first_at, first = wait_until(
+        lambda: delivered(messages // 5), limit_s, "the first receipts", gateway
+    )
+    last_at, last = wait_until(
+        lambda: delivered(messages), limit_s, "the receipts of the first messages", gateway
+    )
+    return (last - first) / (last_at - first_at)
 
 
 def _alert(stage: Stage, sizes: Sizes) -> list[Row]:
@@ -661,6 +693,187 @@ def _queued_jobs(stage: Stage, sizes: Sizes) -> Site:
     return site
 
 
+# --- Read meanwhile ---
+
+_READ, _LITTLE_READ, _SENT = 1, 2, 3  # the jobs of a ledger that is read
+
+
+@dataclass
+class Readings:
+    """What those who read a ledger needed, command by command.
+
+    Attributes:
+        report_s: seconds of each `report` of the large job.
+        report_mb: its most memory.
+        show_ms: milliseconds of each `jobs show` of the large job.
+        little_show_ms: of each of the small one.
+        wal_mb: the size of the write-ahead log at each look.
+    """
+
+    report_s: list[float] = field(default_factory=list)
+    report_mb: list[float] = field(default_factory=list)
+    show_ms: list[float] = field(default_factory=list)
+    little_show_ms: list[float] = field(default_factory=list)
+    wal_mb: list[float] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each command has ended once."""
+        return bool(self.report_s and self.show_ms and self.little_show_ms)
+
+
+def _read(stage: Stage, sizes: Sizes) -> list[Row]:
+    if stage.external:
+        return unmeasured("read", "needs the simulator's record")
+    readings: list[Readings] = []
+    uses: dict[bool, list[float]] = {False: [], True: []}
+    speeds: dict[bool, list[float]] = {False: [], True: []}
+    read = _readable(stage, sizes)
+    for run in range(1, sizes.runs + 1):
+        for beside in (False, True):
+            how = "read" if beside else "unread"
+            _say_run(stage, run, sizes, f"at {READ_AT}/s, {how}")
+            reading, use = _read_at_the_rate(stage, read, sizes.contract_s / 2, beside=beside)
+            uses[beside].append(use)
+            if beside:
+                readings.append(reading)
+            _say_run(stage, run, sizes, f"window 100, {how}")
+            speeds[beside].append(_read_speed(stage, read, sizes.messages, beside=beside))
+    stage.discard(read)
+    shows = [percentile(reading.show_ms, 50) for reading in readings]
+    little = [percentile(reading.little_show_ms, 50) for reading in readings]
+    speed_note = (
+        f"{percentile(speeds[True], 50):,.0f} against {percentile(speeds[False], 50):,.0f} "
+        "a second; the readers take processor time too"
+    )
+    ratios = _divided(speeds[True], speeds[False])
+    reports = sum(len(reading.report_s) for reading in readings)
+    return [
+        row(
+            "report_s",
+            [percentile(reading.report_s, 50) for reading in readings],
+            note=f"{reports} reports, of messages that are queued",
+        ),
+        row("report_memory", [max(reading.report_mb) for reading in readings]),
+        row("show_ms", shows, little),
+        row(
+            "use_reading",
+            uses[True],
+            uses[False],
+            note=f"unread {percentile(uses[False], 50):.1f} %",
+        ),
+        row("wal_mb", [max(reading.wal_mb) for reading in readings]),
+        row("read_speed", ratios, [1.0] * len(ratios), note=speed_note),
+    ]
+
+
+def _readable(stage: Stage, sizes: Sizes) -> Site:
+    """Make a site with a large and a small job that are paused, and one that can be sent."""
+    site = stage.filled(sizes.backlog, None, window=10)
+    stage.say(f"  queueing {sizes.small_backlog:,} and {sizes.messages:,} behind them")
+    stage.submit(site, sizes.small_backlog)
+    for job_id in (_READ, _LITTLE_READ):
+        with stage.smppgw("jobs", "pause", str(job_id), site=site) as pause:
+            pause.finish(60)
+    stage.submit(site, sizes.messages)
+    return site
+
+
+def _read_at_the_rate(
+    stage: Stage, read: Site, seconds: float, *, beside: bool
+) -> tuple[Readings, float]:
+    """Send at READ_AT for a while, read meanwhile or not; returns the use of the contract too."""
+    readings = Readings()
+    with stage.smsc(record=True) as smsc:
+        site = stage.copy(read, smsc, window=10, throughput=READ_AT)
+        with stage.gateway(site) as gateway, site.ledger() as db:
+            _first_submit_ms(db, gateway, _SENT)
+            with _readers(stage, site, readings) as keep_reading:
+                began = time.monotonic()
+
+                def enough() -> bool:
+                    if beside:
+                        keep_reading()
+                    there = readings.complete or not beside
+                    return there and time.monotonic() - began >= seconds
+
+                wait_until(enough, 60 + 3 * seconds, "a report", gateway)
+                ended = time.monotonic()
+        stage.discard(site)
+        times = [at for at in _times(smsc, "submit_sm", "received") if began <= at <= ended]
+    return readings, use_percent(times, READ_AT)
+
+
+def _read_speed(stage: Stage, read: Site, messages: int, *, beside: bool) -> float:
+    """Send as fast as the gateway can, read meanwhile or not; returns messages a second."""
+    with stage.smsc() as smsc:
+        site = stage.copy(read, smsc, window=100, throughput=UNLIMITED)
+        with (
+            _readers(stage, site, Readings()) as keep_reading,
+            stage.gateway(site) as gateway,
+            site.ledger() as db,
+        ):
+            meanwhile = keep_reading if beside else lambda: None
+            speed = _warm_speed(db, gateway, _SENT, messages, meanwhile)
+        stage.discard(site)
+    return speed
+
+
+@contextmanager
+def _readers(stage: Stage, site: Site, readings: Readings) -> Iterator[Callable[[], None]]:
+    """Hold a `report` and a `jobs show`; what is given looks at them, and starts the next ones."""
+    path = site.folder / "report.csv"
+    report = ("report", str(_READ), "--format", "csv", "--output", str(path))
+    shows = [("jobs", "show", str(job_id), "--json") for job_id in (_READ, _LITTLE_READ)]
+    wal = site.database.with_name(site.database.name + "-wal")
+
+    def reported(seconds: float, memory: Memory) -> None:
+        readings.report_s.append(seconds)
+        readings.report_mb.append(memory.peak_mb)
+
+    def shown(seconds: float, _: Memory) -> None:
+        known = readings.show_ms, readings.little_show_ms
+        known[len(known[0]) > len(known[1])].append(1000 * seconds)
+
+    with (
+        closing(_again_and_again(stage, site, [report], reported)) as reporting,
+        closing(_again_and_again(stage, site, shows, shown)) as showing,
+    ):
+
+        def keep_reading() -> None:
+            next(reporting)
+            next(showing)
+            readings.wal_mb.append(wal.stat().st_size / 1e6)
+            time.sleep(5 * POLL_S)  # a closer look would take processor time from what is measured
+
+        yield keep_reading
+
+
+def _again_and_again(
+    stage: Stage,
+    site: Site,
+    commands: Sequence[tuple[str, ...]],
+    ended: Callable[[float, Memory], None],
+) -> Generator[None]:
+    """Run commands in turn without end; each step is one look at the one that runs.
+
+    Args:
+        stage: where.
+        site: whose ledger they read.
+        commands: of smppgw.
+        ended: told of the seconds and the memory of each.
+    """
+    for command in cycle(commands):
+        began, memory = time.monotonic(), Memory(0.0, 0.0)
+        with stage.smppgw(*command, site=site) as process:
+            while process.running:
+                memory = max(memory, process.memory(), key=lambda seen: seen.peak_mb)
+                yield
+            seconds = time.monotonic() - began
+            process.finish(1.0)
+        ended(seconds, memory)
+
+
 def _say_run(stage: Stage, run: int, sizes: Sizes, what: str, *, of: int = 1) -> None:
     stage.say(f"  run {run} of {of * sizes.runs}: {what}")
 
@@ -675,5 +888,6 @@ _TAKE: dict[str, Callable[[Stage, Sizes], list[Row]]] = {
     "alert": _alert,
     "restart": _restart,
     "jobs": _small_jobs,
+    "read": _read,
     "huge": _huge_backlog,
 }

@@ -33,6 +33,9 @@ _APPLICATION_ID = 0x534D5050  # "SMPP": tells our files from those of programs t
 BUSY_TIMEOUT_S = 30.0  # another writer holds the file for milliseconds; longer means it hangs
 _BUSY_RETRY_S = 0.005
 _CACHE_KIB = 16 * 1024
+# While a reader holds a snapshot the WAL grows without end, and SQLite never shortens its file by
+# itself. Four times what is checkpointed at once (1000 pages), so that it is not cut every time.
+WAL_LIMIT_OCTETS = 16 * 1024 * 1024
 _GATEWAY_OCTET = 0
 _FLOCK = struct.Struct("hhqqi4x")  # l_type, l_whence, l_start, l_len, l_pid
 
@@ -67,6 +70,7 @@ def open_database(path: Path, *, create: bool = False, gateway: bool = False) ->
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = ON")  # what retention takes is gone from the file
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_OCTETS}")
             _bring_up(db, path, gateway=gateway)
         except BaseException:
             db.close()

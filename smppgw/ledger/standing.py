@@ -29,13 +29,13 @@ class Standing(NamedTuple):
 def standing(db: sqlite3.Connection) -> Standing:
     """Return how the ledger stands, in a transaction or not."""
     (latest_at,) = db.execute(
-        "SELECT max(coalesce((SELECT created_at FROM job ORDER BY id DESC LIMIT 1), 0),"
+        "SELECT max(coalesce((SELECT created_at FROM job NOT INDEXED ORDER BY id DESC LIMIT 1), 0),"
         " coalesce((SELECT max(claimed_at) FROM account), 0),"
         " coalesce((SELECT max(since) FROM gateway), 0))"
     ).fetchone()
     drill = db.execute(
-        "SELECT first_submit_at FROM job WHERE class = 'alert' AND first_submit_at IS NOT NULL"
-        " ORDER BY id DESC LIMIT 1"
+        "SELECT first_submit_at FROM job NOT INDEXED WHERE class = 'alert'"
+        " AND first_submit_at IS NOT NULL ORDER BY id DESC LIMIT 1"
     ).fetchone()
     return Standing(latest_at, None if drill is None else drill[0])
 

@@ -4,7 +4,9 @@ Every call runs a whole function of this package in that thread and returns what
 costs one hop there and back, not one for each statement. There is no second writer in the process.
 """
 
+import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -12,6 +14,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 import aiosqlite
 
 from smppgw.ledger.database import Locks, data_version, explained, open_database
+
+# File systems tell when a file was written to within 10 ms: what is older is another writing than
+# the next. One that counts whole seconds has the gateway notice some jobs when it next keeps house.
+_SETTLED_NS = 100_000_000
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,6 +104,8 @@ class Writer(_Ledger):
         super().__init__(lambda: open_database(path, create=True, gateway=True), iter_chunk_size=64)
         self.path = path
         self.locks: Locks
+        self._wal = path.with_name(path.name + "-wal")
+        self._settled: tuple[int, int] | None = None  # how the WAL was when `version` was asked
 
     async def __aenter__(self) -> "Writer":
         """Become the gateway of this database.
@@ -121,4 +129,23 @@ class Writer(_Ledger):
 
     async def version(self) -> int:
         """Return a number that changes when another process has written."""
-        return await self.call(data_version)
+        seen = self._look()
+        version = await self.call(data_version)
+        written_ns = seen[0] if seen else 0
+        self._settled = seen if time.time_ns() - written_ns > _SETTLED_NS else None
+        return version
+
+    def quiet(self) -> bool:
+        """Tell whether nobody has written since `version` was asked for, where that can be told.
+
+        One look at the WAL's times and size, 2 µs: to ask SQLite takes the way to the thread and
+        back, 0.5 ms on an idle machine, thirty times a second.
+        """
+        return self._settled is not None and self._settled == self._look()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._wal)
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size

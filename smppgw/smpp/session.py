@@ -235,6 +235,11 @@ class Session:
         return len(self._overdue)
 
     @property
+    def unacknowledged(self) -> int:
+        """How many deliver_sm were told and wait for their deliver_sm_resp."""
+        return self._owed
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is unanswered and nothing waits to be settled."""
         return not self._requests and not self._overdue and not self._unsettled

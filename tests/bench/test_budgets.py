@@ -52,6 +52,7 @@ def test_every_budget_has_a_name_of_its_own_and_a_measure_that_takes_it() -> Non
         ("use_20", 98, +1),
         ("use_100", 98, +1),
         ("use_1000", 98, +1),
+        ("use_reading", 98, +1),
         ("worst_1000", 1000, -1),
         ("restart_s", 1, -1),
     ],

@@ -53,7 +53,7 @@ def test_a_measure_fills_its_rows_in_the_order_of_the_table(name: str, tmp_path:
 def test_what_needs_a_record_is_left_out_with_a_word_where_the_smsc_keeps_none(
     tmp_path: Path,
 ) -> None:
-    names = ("window-10", "contract", "alert", "restart")
+    names = ("window-10", "contract", "alert", "restart", "read")
     with Stage(folder=tmp_path) as ours, ours.smsc() as smsc:
         given = smsc._replace(process=None)
         with Stage(folder=tmp_path, smsc=given) as stage:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -190,6 +191,29 @@ def test_the_version_changes_when_somebody_else_has_written_and_only_then(path: 
         return [one != next_ for one, next_ in itertools.pairwise(versions)]
 
     assert asyncio.run(run()) == [False, True, False]
+
+
+def test_it_is_quiet_as_long_as_nobody_else_writes_and_no_sooner_than_that_can_be_told(
+    path: Path,
+) -> None:
+    async def run() -> list[bool]:
+        async with Writer(path) as writer:
+            with closing(open_database(path)) as other:
+                await writer.call(account_ids, ["mine"])
+                quiet = [writer.quiet()]
+                await writer.version()
+                quiet.append(writer.quiet())  # what is written now might have the same time
+                os.utime(f"{path}-wal", (0, 0))
+                quiet.append(writer.quiet())
+                await writer.version()
+                quiet.append(writer.quiet())
+                accounts(other)
+                quiet.append(writer.quiet())
+                account_ids(other, ["another's"])
+                quiet.append(writer.quiet())
+        return quiet
+
+    assert asyncio.run(run()) == [False, False, False, True, True, False]
 
 
 # One gateway

@@ -38,7 +38,7 @@ from smppgw.errors import DatabaseError, InputError
 from smppgw.gateway import Gateway
 from smppgw.ledger import steer
 from smppgw.ledger.claim import LANES
-from smppgw.ledger.database import Locks, explained, open_database
+from smppgw.ledger.database import Locks, data_version, explained, open_database
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.jobs import Loading, find_job, report_rows
 from smppgw.ledger.optouts import OptOut, add
@@ -146,6 +146,13 @@ class SimulatedWriter(Writer):
         await self._perhaps_die(run.dies_after_commit)
         await asyncio.sleep(0)
         return result
+
+    async def version(self) -> int:
+        version: int = await self.call(data_version)
+        return version
+
+    def quiet(self) -> bool:
+        return False  # the file's times are not of this world
 
     async def _perhaps_die(self, dies: Callable[[], bool]) -> None:
         life = self._run.life_at_work

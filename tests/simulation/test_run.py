@@ -31,7 +31,7 @@ SHOWN_BY = {
     "ignore-opt-outs": 2,
     "forget-the-shares": 26,
     "forget-the-time-of-a-job": 2,
-    "forget-a-stop": 35,
+    "forget-a-stop": 36,
 }
 
 
