@@ -46,8 +46,9 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.bench ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE for machines
-	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON))
+bench: $(VENV)/.bench ## Measure, with ratios to peers in the same run; BENCH_JSON=FILE, BENCH_CHART=FILE
+	@$(BIN)/smppgw bench $(if $(BENCH_JSON),--json-file $(BENCH_JSON)) \
+		$(if $(BENCH_CHART),--chart $(BENCH_CHART))
 
 MAN := deploy/data/share/man/man1/smppgw.1
 .PHONY: man

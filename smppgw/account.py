@@ -71,7 +71,7 @@ class Account:
         self._opens_at = opens_at
         self.classes = frozenset(smsc.classes)
         self.closed: Mapping[str, int] = {}  # by class, the routes (bits) that rest now
-        self.receipts_owed = 0  # about: accepted since the start, and not told of yet
+        self.receipts_owed = 0  # rather too many: accepted, and not told of yet
         self.health = Health()
         self.pace = Pace(smsc.throughput)
         self._ceiling = _Ceiling(smsc.throughput, PERIOD_S, retry_interval=0.001)

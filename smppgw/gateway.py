@@ -9,6 +9,7 @@ claimed; the same turn is tried again until it can.
 """
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ log = structlog.get_logger()
 
 POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
 # What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
-# With the longest turn less than pace.SLACK_S, else permits are forfeited.
+# Both together, with the longest turn, are less than pace.SLACK_S, else permits are forfeited.
 GATHER_S = 0.035
 GATHER_MORE_S = 0.015  # where the sliding second then lets all of them go together
 GATHERED = 10
@@ -196,6 +197,7 @@ class Gateway:
         self._routes = await writer.call(jobs.route_ids, routes_of(self._config))
         self._opening = Opening(self._config, self._routes)
         last_claims = await writer.call(jobs.last_claims)
+        awaited = await writer.call(jobs.receipts_awaited)
         for smsc in self._config.smsc:
             mine = frozenset(
                 route for prefix, route in self._routes.items() if prefix.startswith(smsc.prefixes)
@@ -208,6 +210,7 @@ class Gateway:
                 mine if smsc.prefixes else None,
                 opens_at=time.monotonic() + rest_s,
             )
+            account.receipts_owed = awaited
             self._accounts.append(account)
             self._metrics.begin(smsc.name)
             for number, kind in enumerate(smsc.bind_kinds, 1):
@@ -299,17 +302,18 @@ class Gateway:
         the rate is what holds it back, not the windows of its links; where few would gather, even a
         short delay would cost more of the contract than it saves.
         """
-        now, longest_s = time.monotonic(), GATHER_S
+        now, longest_s, room_s = time.monotonic(), GATHER_S, math.inf
         for account in self._accounts:
             per_s = account.pace.permitted(now)
             mine = [link for link in self._links if link.account is account and link.sends]
             room = sum(link.expected_slots(per_s / len(mine)) for link in mine)
-            longest_s = min(longest_s, GATHERED / per_s, (room - 1) / per_s)
+            room_s = min(room_s, (room - 1) / per_s)
+            longest_s = min(longest_s, GATHERED / per_s, room_s)
             if per_s * longest_s < GATHERED_LEAST:
                 return 0.0
         rested = now + longest_s
         free_at = max(account.free_at(rested, now) for account in self._accounts)
-        return min(free_at, rested + GATHER_MORE_S) - now
+        return min(free_at, rested + GATHER_MORE_S, now + room_s) - now
 
     async def _rest(self, seconds: float) -> None:
         """Wait, unless another process writes, perhaps an alert, or an SMSC waits for answers."""

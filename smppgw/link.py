@@ -85,7 +85,7 @@ class _Connection(asyncio.Protocol):
         self.acknowledgements: list[tuple[int, int]] = []  # deliver_sm that wait for theirs
         self.reading = True
         self.octets = 0  # read since they were last asked for
-        self._most_unacknowledged = 0
+        self._most_unacknowledged = 0  # deliver_sm that were ever unanswered at once
         self._full = False  # what arrived waits for a turn
         self._clogged = False  # what was written waits for the SMSC to read it
         self.reason: str | None = None  # why it is being ended, where that is ours to say
@@ -558,7 +558,7 @@ class Link:
     async def go_on(
         self, claims: Sequence[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
     ) -> None:
-        """Act on a turn that is on disk, in one write: each takes 0.1 ms.
+        """Act on a turn that is on disk, in one write, since each write costs 0.1 ms.
 
         The deliver_sm that it recorded are answered, the segments that it claimed are sent. Where
         the link went down since, the claims are given back, as none was sent; what cannot be

@@ -290,11 +290,15 @@ class Smsc(NamedTuple):
         return self.process.cpu_s() if self.process else 0.0
 
     def recorded(self, command: str, direction: str = "received") -> list[dict[str, Any]]:
-        """Return what the record holds of one command, in order."""
+        """Return what the record holds of one command; a last line that is half written waits."""
         assert self.record is not None, "the SMSC keeps no record"
         marks = (f'"{command}"', f'"{direction}"')
         with self.record.open(encoding="utf-8") as lines:
-            found = [json.loads(line) for line in lines if all(mark in line for mark in marks)]
+            found = [
+                json.loads(line)
+                for line in lines
+                if line.endswith("\n") and all(mark in line for mark in marks)
+            ]
         return [pdu for pdu in found if pdu["command"] == command]
 
 

@@ -481,6 +481,12 @@ def last_claims(db: sqlite3.Connection) -> dict[int, int]:
     return dict(db.execute("SELECT id, claimed_at FROM account").fetchall())
 
 
+def receipts_awaited(db: sqlite3.Connection) -> int:
+    """Return how many messages were accepted and are not told of yet, by whichever account."""
+    awaited: int = db.execute("SELECT coalesce(sum(accepted), 0) FROM job").fetchone()[0]
+    return awaited
+
+
 def route_ids(db: sqlite3.Connection, prefixes: Iterable[str]) -> dict[str, int]:
     """Return the ledger's numbers of these prefixes, making those that are new.
 

@@ -28,6 +28,7 @@ class Standing(NamedTuple):
 
 def standing(db: sqlite3.Connection) -> Standing:
     """Return how the ledger stands, in a transaction or not."""
+    # NOT INDEXED: statistics of a small ledger would have SQLite walk a key's index and sort.
     (latest_at,) = db.execute(
         "SELECT max(coalesce((SELECT created_at FROM job NOT INDEXED ORDER BY id DESC LIMIT 1), 0),"
         " coalesce((SELECT max(claimed_at) FROM account), 0),"

@@ -193,3 +193,11 @@ def test_a_child_that_is_being_started_when_the_end_comes_is_ended_too(
         children.end()
         made[0].communicate()
     assert made[0].returncode == -signal.SIGKILL
+
+
+def test_a_record_is_read_while_its_last_line_is_being_written(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    whole = '{"command": "submit_sm", "direction": "received", "at": 1.0}\n'
+    record.write_text(whole + whole[:40], encoding="utf-8")
+    smsc = Smsc("127.0.0.1", 1, "bench", "bench", record=record)
+    assert [pdu["at"] for pdu in smsc.recorded("submit_sm")] == [1.0]

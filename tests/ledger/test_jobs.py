@@ -582,3 +582,14 @@ def test_an_order_of_which_nothing_was_said_is_of_its_class_and_of_now(ledger: L
     (entry,) = audit.entries(ledger.db)
     assert entry.details["purpose"] == "service"
     assert entry.details["starts_at"] == START
+
+
+def test_receipts_are_awaited_for_what_is_accepted_and_not_told_of_yet(ledger: Ledger) -> None:
+    assert jobs.receipts_awaited(ledger.db) == 0
+    ledger.load(3)
+    claims = ledger.claim(2)
+    assert jobs.receipts_awaited(ledger.db) == 0
+    ledger.turn(Arrivals(answered=[ledger.answer(one, f"{at}") for at, one in enumerate(claims)]))
+    assert jobs.receipts_awaited(ledger.db) == 2
+    ledger.turn(Arrivals(receipts=[ledger.receipt("1", recipient=claims[1].recipient[1:])]))
+    assert jobs.receipts_awaited(ledger.db) == 1

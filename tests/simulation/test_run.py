@@ -24,14 +24,14 @@ SHOWN_BY = {
     "send-before-the-commit": 1,
     "count-the-window-wrong": 2,
     "do-not-recover": 7,
-    "forget-a-count": 6,
+    "forget-a-count": 1,
     "forget-the-lanes": 7,
-    "take-throttled-for-accepted": 6,
+    "take-throttled-for-accepted": 10,
     "ignore-the-hours": 1,
     "ignore-opt-outs": 2,
-    "forget-the-shares": 26,
+    "forget-the-shares": 2,
     "forget-the-time-of-a-job": 2,
-    "forget-a-stop": 36,
+    "forget-a-stop": 88,
 }
 
 
