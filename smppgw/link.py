@@ -134,8 +134,8 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
             self._loop.call_later(CLOSE_TIMEOUT_S, self.transport.abort)
 
-    def may_be_held(self) -> bool:
-        """Whether the SMSC may be waiting for a deliver_sm_resp before it sends another deliver_sm.
+    def notice_held(self) -> bool:
+        """Notice whether the SMSC may wait for a deliver_sm_resp before the next deliver_sm.
 
         As many as now have never been unanswered at once, or never more: it may hold to a window of
         its own, of one at some operators.
@@ -376,7 +376,7 @@ class Link:
             connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
             if self._full:
                 connection.pause()
-            if connection.may_be_held() and self.account.receipts_owed:
+            if connection.notice_held() and self.account.receipts_owed:
                 self._hurry()
         if received.unreadable:
             self._metrics.inbound_total.labels("unreadable").inc(received.unreadable)

@@ -250,7 +250,7 @@ def test_an_smsc_that_delivers_one_by_one_does_not_wait_until_turns_have_gathere
 def test_a_message_that_cannot_be_sent_takes_nothing_of_another_with_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         config = configure(tmp_path, account(1))
-        nothing = lambda: None  # noqa: E731  # twice in one line
+        nothing = asyncio.Event().set
         link = Link(
             0, Account(config.smsc[0], 1), 1, "transceiver", Metrics(), Trace(), nothing, nothing
         )

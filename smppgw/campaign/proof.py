@@ -25,7 +25,7 @@ from smppgw.ledger.jobs import Job
 FORMAT = 1  # of the JSON document: raised when something in it changes its meaning
 NUMBERS = ("masked", "hashed", "clear")
 SHARES = (50, 95, 99)  # percent
-_MASKEDHASH_MARK_DIGITS = 8
+_MASKED_HASH_DIGITS = 8
 _MASKABLE = 11  # characters: of fewer, what is shown would leave too few to guess
 _ROWS_AT_ONCE = 500
 
@@ -132,7 +132,7 @@ class Facts:
 def mask(number: str) -> str:
     """Hide the middle of a number, +336****5678, and most of a hash."""
     if number.startswith(HASH_MARK):
-        return f"{number[: 1 + _MASKEDHASH_MARK_DIGITS]}…"
+        return f"{number[: 1 + _MASKED_HASH_DIGITS]}…"
     if len(number) < _MASKABLE:
         return "****"
     return f"{number[:4]}****{number[-4:]}"

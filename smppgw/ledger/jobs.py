@@ -350,6 +350,7 @@ def find_job(db: sqlite3.Connection, job_id: int) -> Job | None:
 
 def list_jobs(db: sqlite3.Connection, limit: int | None = None) -> list[Job]:
     """Return the jobs as they stand, newest first, `limit` at most."""
+    # NOT INDEXED: else statistics of a small ledger have SQLite walk another index, and sort.
     rows = db.execute(
         f"SELECT {_JOB_COLUMNS} FROM job NOT INDEXED ORDER BY id DESC LIMIT ?",  # nosec B608  # only constants
         (-1 if limit is None else limit,),

@@ -340,9 +340,9 @@ def test_formulas_give_their_value_errors_and_merged_cells_are_blank(tmp_path: P
         sheet.write_row(0, 0, ["a", "b", "c"])
         sheet.write_formula(1, 0, '="06"', value="06")
         sheet.write_formula(1, 1, "=NA()", value="#N/A")
-        sheet.write_datetime(1, 2, datetime(2024, 1, 2), day)  # noqa: DTZ001  Excel knows no zone
+        sheet.write_datetime(1, 2, datetime(2024, 1, 2), day)  # noqa: DTZ001  # Excel knows no zone
         sheet.merge_range(2, 0, 2, 1, "merged")
-        sheet.write_datetime(2, 2, datetime(2024, 1, 2, 3, 4), day)  # noqa: DTZ001  Excel knows no zone
+        sheet.write_datetime(2, 2, datetime(2024, 1, 2, 3, 4), day)  # noqa: DTZ001  # Excel knows no zone
         sheet.write_datetime(3, 2, time(3, 4), book.add_format({"num_format": "hh:mm"}))
     assert read(path) == [
         ("a", "b", "c"),
