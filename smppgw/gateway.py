@@ -27,7 +27,7 @@ from smppgw.caretaker import Caretaker, note_config
 from smppgw.config import CLASSES, Config, Smsc, prefix_of
 from smppgw.errors import ContradictionError, DatabaseError
 from smppgw.ledger import jobs
-from smppgw.ledger.claim import Claim, Demand, JobText
+from smppgw.ledger.claim import Claim, Claimed, Demand, JobText
 from smppgw.ledger.turn import Arrivals, Rules, Turned, recover, turn
 from smppgw.ledger.writer import Reader, Writer
 from smppgw.link import Link, Trace
@@ -284,8 +284,9 @@ class Gateway:
                     if demand.link not in turned.remainders:
                         self._links[demand.link].forget(demand.remainder)
                 for link in self._links:
-                    claims = turned.claims.get(link.index, ())
+                    claims = turned.claims.get(link.index, [])
                     await link.go_on(claims, turned.remainders.get(link.index), turned.jobs)
+                self._count(turned)  # while the SMSC is at work on it
                 if house:  # once what was claimed is sent, since the database may fail here too
                     self._house_kept = now
                     await self._keep_house(writer)
@@ -325,7 +326,11 @@ class Gateway:
                 await self._urgent.wait()
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
-        began = time.monotonic()
+        began, loop = time.monotonic(), asyncio.get_running_loop()
+
+        def foretell(claimed: Claimed) -> None:  # in the writer's thread
+            loop.call_soon_threadsafe(self._prepare, claimed)
+
         turned = await writer.call(
             turn,
             self._held,
@@ -334,6 +339,7 @@ class Gateway:
             housekeeping=house,
             shares=self._shares,
             rules=self._rules,
+            foretell=foretell,
         )
         self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
         self._problem = None
@@ -344,8 +350,12 @@ class Gateway:
         if turned.exhausted:
             self._due_at = turned.next_due_at
         self._see(turned.version)
-        self._count(turned)
         return turned
+
+    def _prepare(self, claimed: Claimed) -> None:
+        """Render what is about to be committed, while the disk is at work on it."""
+        for index, claims in claimed.claims.items():
+            self._links[index].prepare(claims, claimed.jobs)
 
     async def _stand_still(self, error: DatabaseError) -> None:
         """Say once that nothing goes on, and wait a little.

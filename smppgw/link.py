@@ -237,6 +237,7 @@ class Link:
         self._arrived = Arrivals()
         self._arrived_octets = 0  # read for it, on whichever connection
         self._collected: list[tuple[_Connection, list[tuple[int, int]]]] = []
+        self._prepared: tuple[list[Claim], list[list[Submit]]] = [], []
         self._bind_status: int | None = None
         self._overdue, self._refused = _Sum(), _Sum()
         self._proved = False  # whether the SMSC has accepted something since it was bound
@@ -555,8 +556,18 @@ class Link:
             self._collected.append((connection, connection.acknowledgements))
             connection.settling, connection.acknowledgements = 0, []
 
+    def prepare(self, claims: list[Claim], jobs: dict[int, JobText]) -> None:
+        """Render what `go_on` will be given, if it is committed: of a turn of 100, 0.1 ms less.
+
+        Args:
+            claims: what the turn claims for this link.
+            jobs: the texts, by job.
+        """
+        render = self._renderer.submits
+        self._prepared = claims, [render(claim, jobs[claim.job_id]) for claim in claims]
+
     async def go_on(
-        self, claims: Sequence[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
+        self, claims: list[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
     ) -> None:
         """Act on a turn that is on disk, in one write, since each write costs 0.1 ms.
 
@@ -594,16 +605,17 @@ class Link:
         self._collected.clear()
 
     def _render(
-        self, claims: Sequence[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
+        self, claims: list[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
     ) -> list[Submit]:
         self.remainder = remainder
-        render = self._renderer.submits
+        if self._prepared[0] is not claims:  # never prepared, or what was prepared never committed
+            self.prepare(claims, jobs)
         batch: list[Submit] = []
-        for claim in claims:
-            submits = render(claim, jobs[claim.job_id])
+        for claim, submits in zip(*self._prepared, strict=True):
             if not submits:
                 self._refuse(claim)
             batch += submits
+        self._prepared = [], []
         return batch
 
     def forget(self, remainder: Remainder | None) -> None:

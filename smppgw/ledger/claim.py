@@ -50,6 +50,13 @@ CLOCK_MARGIN_MS = 600_000
 _STREAMS_AT_ONCE = 16
 _EVERY_ROUTE = (1 << (1 << ROUTE_BITS)) - 1
 _ONE = (1,)
+# How a stream goes on; drained with nothing that came back; drained until something is due again.
+_GO_ON = "UPDATE stream SET cursor = ?1 WHERE id = ?2"
+_DRAIN = "UPDATE stream SET cursor = ?1, ready_at = NULL WHERE id = ?2"
+_WAIT = (
+    "UPDATE stream SET cursor = ?1, ready_at = (SELECT min(due_at) FROM message"
+    " WHERE message.id >> 26 = ?2 AND due_at IS NOT NULL) WHERE id = ?2"
+)
 
 
 class Remainder(NamedTuple):
@@ -137,6 +144,7 @@ class _Stream(NamedTuple):
     purpose: str
     new: int  # nothing of its job has been claimed yet
     objected: int  # somebody opted out since the job was made
+    returned: int  # messages came back to it, due or not
     job: JobText
 
 
@@ -193,12 +201,16 @@ class Claiming:
             ).fetchone()
 
     def _release(self) -> None:
-        """Queue the jobs whose time has come."""
-        self.db.execute(
-            "UPDATE job INDEXED BY job_scheduled SET state = 'queued'"
+        """Queue the jobs whose time has come.
+
+        To ask first takes 1.5 µs, where an UPDATE of nothing takes 12: it opens every index.
+        """
+        released = self.db.execute(
+            "SELECT id FROM job INDEXED BY job_scheduled"
             " WHERE state = 'scheduled' AND starts_at <= ?",
             (self.now,),
-        )
+        ).fetchall()
+        self.db.executemany("UPDATE job SET state = 'queued' WHERE id = ?", released)
 
     def _claim_lane(self, lane: int, job_class: str, wanting: dict[int, Demand]) -> None:
         """Claim from one lane, by turns among its tenants, until nobody wants or nothing is left.
@@ -251,6 +263,9 @@ class Claiming:
             "SELECT stream.id, cursor, stream.tenant, purpose, first_submit_at IS NULL,"  # nosec B608  # constants
             " EXISTS (SELECT 1 FROM optout WHERE optout.tenant = job.tenant"
             f" AND added_at >= created_at - {CLOCK_MARGIN_MS}),"
+            # Without the + SQLite would not use the index: an expression has no affinity.
+            " EXISTS (SELECT 1 FROM message"
+            " WHERE message.id >> 26 = +stream.id AND due_at IS NOT NULL),"
             " job.id, class, max(ready_at, starts_at), sender, text, rewrite, flash, expires_at"
             " FROM stream INDEXED BY stream_claimable JOIN job ON job.id = stream.id >> 6"
             " WHERE ready_at IS NOT NULL AND stream.lane = ?1 AND stream.tenant = ?2"
@@ -309,16 +324,13 @@ class Claiming:
         drained, left = False, []
         self.claimed.jobs[stream.job.job_id] = stream.job
         for demand in takers:
-            if self._charged < piece:
+            if stream.returned:
                 demand = self._take_requeued(stream, demand, piece)
             while demand.slots > 0 and self._charged < piece and not drained and not self._tired:
                 demand, cursor, drained = self._take_fresh(stream, cursor, demand, piece)
             left.append(demand)
-        self.db.execute(
-            "UPDATE stream SET cursor = ?1, ready_at = iif(?2, (SELECT min(due_at) FROM message"
-            " WHERE message.id >> 26 = ?3 AND due_at IS NOT NULL), ready_at) WHERE id = ?3",
-            (cursor, drained, stream_id),
-        )
+        drain = _WAIT if stream.returned else _DRAIN
+        self.db.execute(drain if drained else _GO_ON, (cursor, stream_id))
         if stream.new and self._charged:
             self.claimed.begun.add(stream.job.job_id)
         return left, None if drained else cursor

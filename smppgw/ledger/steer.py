@@ -20,7 +20,7 @@ from smppgw.ledger import audit
 from smppgw.ledger.database import make_way, transaction
 from smppgw.ledger.jobs import Job, find_job
 from smppgw.ledger.keys import MESSAGE_BITS, messages_of, segments_of
-from smppgw.ledger.turn import AT_ONCE, CANCELLED_AT_ONCE, add_to_counts, cancel_some, end_job
+from smppgw.ledger.turn import AT_ONCE, CANCELLED_AT_ONCE, add_to_counts, cancel_some
 
 RETRIED_AT_ONCE = 200  # messages in one transaction: 2 to 4 ms
 
@@ -105,7 +105,6 @@ def cancel(db: sqlite3.Connection, job_id: int, now: int, actor: str) -> Job:
         with transaction(db):
             cancelled = cancel_some(db, job_id)
             add_to_counts(db, job_id, {"queued": -cancelled, "cancelled": cancelled}, now)
-            end_job(db, job_id, now)
         make_way()
     return _require(db, job_id)
 

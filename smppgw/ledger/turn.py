@@ -22,8 +22,8 @@ Runs in the writer's thread on a plain sqlite3 connection; time is handed in, mi
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -65,6 +65,15 @@ _UNTRIED_AT_ONCE = 1000
 PARTIAL_MS = 60_000
 _PARTIAL_AT_ONCE = 1000
 _RUN = 4  # messages that follow each other, for which a statement of their own is worth it
+# The state that messages leave stands in the statement: SQLite compares a parameter with what the
+# partial index on unknown messages holds, and prepares the statement anew for each, 18 µs.
+_MOVE_RUN, _MOVE_ONE = (
+    {
+        before: f"UPDATE message SET state = ?, error = ? WHERE {which} AND state = '{before}'"  # nosec B608  # constants
+        for before in ("submitting", "accepted")
+    }
+    for which in ("id BETWEEN ? AND ?", "id = ?")
+)
 _CONTRADICTED = (
     "The database contradicts the gateway: something else has changed messages that were being "
     "sent. Nothing was recorded; restart the gateway."
@@ -172,7 +181,7 @@ class Turned(Claimed):
     finished: Counter[tuple[str, str]] = field(default_factory=Counter)
     version: int = 0
     came_back: bool = False
-    delivery_ms: dict[int, list[int]] = field(default_factory=dict)
+    delivery_ms: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     inbound: Counter[str] = field(default_factory=Counter)
     optouts: list[tuple[int, str]] = field(default_factory=list)
 
@@ -186,6 +195,7 @@ def turn(
     housekeeping: bool = False,
     shares: Shares | None = None,
     rules: Rules = _NO_RULES,
+    foretell: Callable[[Claimed], None] = lambda _: None,
 ) -> Turned:
     """Record what arrived and claim what may leave, in one transaction.
 
@@ -199,6 +209,8 @@ def turn(
             every second or so.
         shares: what the tenants have had so far; without it they begin anew.
         rules: of opt-outs.
+        foretell: told of what is claimed right before it is committed, in this thread: what is to
+            be sent can be prepared meanwhile, and is not sent if the commit fails.
 
     Raises:
         sqlite3.Error: nothing was recorded and nothing claimed.
@@ -211,6 +223,7 @@ def turn(
             work.keep_house()
         work.claim(demands, shares or Shares())
         work.count()
+        foretell(work.turned)
     work.turned.version = data_version(db)
     return work.turned
 
@@ -289,46 +302,46 @@ class _Turn:
         Returns:
             The receipts that are still to be recorded.
         """
-        now = self.now
+        now, accepted = self.now, Verdict.ACCEPTED
+        accounts = {received.account_id for received in receipts}
+        same = {account_id for account_id in accounts if self._id_form(account_id) == SAME}
         early = {
             (account_id, receipt.message_id): position
             for position, (account_id, dialect, _, _, receipt) in enumerate(receipts)
-            if receipt.message_id
-            and _final(receipt)
-            and dialect != "hex-then-decimal"
-            and self._id_form(account_id) == SAME
+            if account_id in same and dialect != "hex-then-decimal" and _final(receipt)
         }
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
+        failed: list[tuple[str, str, int]] = []
         others: list[Answered] = []
         taken: set[int] = set()
-        moved = self._moved
         for answer in answered:
             segment_id, attempt, total, account_id, verdict, status, smsc_id, waited_ms = answer
-            if verdict is not Verdict.ACCEPTED or total > 1:
+            if verdict is not accepted or total > 1:
                 others.append(answer)
                 continue
-            state, done_at, error, raw = "accepted", None, None, None
-            position = early.pop((account_id, smsc_id), None) if early else None
+            state, done_at, error = "accepted", None, None
+            position = early.pop((account_id, smsc_id), None) if early and smsc_id else None
             if position is not None:
                 receipt = receipts[position].receipt
                 taken.add(position)
                 state, done_at = FINAL_STATES[receipt.state], now
                 if state != "delivered":
-                    error, raw = _error_of(receipt), receipt.raw
+                    error = _error_of(receipt)
+                    failed.append((error, receipt.raw, segment_id))
                     self._note_objection(account_id, segment_id, receipt)
-                self._receipt_counts[account_id, "matched"] += 1
-                self.turned.delivery_ms.setdefault(account_id, []).append(waited_ms)
-            segments.append((state, smsc_id, status, now, done_at, error, raw, segment_id, attempt))
-            message_id = segment_id >> SEGMENT_BITS
-            messages.append((state, error, message_id))
-            moved[message_id >> JOB_BITS, "submitting", state] += 1
+                self.turned.delivery_ms[account_id].append(waited_ms)
+            segments.append((state, smsc_id, status, now, done_at, segment_id, attempt))
+            messages.append((state, error, segment_id >> SEGMENT_BITS))
+        for position in taken:
+            self._receipt_counts[receipts[position].account_id, "matched"] += 1
         self._update_all(
             "UPDATE segment SET state = ?, smsc_message_id = ?, command_status = ?,"
-            " accepted_at = ?, done_at = ?, error = ?, receipt = ?"
+            " accepted_at = ?, done_at = ?"
             " WHERE id = ? AND attempt = ? AND state = 'submitting'",
             segments,
         )
+        self._say_why(failed)
         self._move_all("submitting", messages)
         for answer in others:
             self._answer(answer)
@@ -507,6 +520,10 @@ class _Turn:
             ).fetchone()
         return rules
 
+    def _class_of(self, job_id: int) -> str:
+        (job_class,) = self.db.execute("SELECT class FROM job WHERE id = ?", (job_id,)).fetchone()
+        return str(job_class)
+
     def _move_all(self, before: str, messages: list[tuple[str, str | None, int]]) -> None:
         """Move messages of one segment that are in one state, or stop.
 
@@ -524,21 +541,17 @@ class _Turn:
             end = at + 1
             while end < len(messages) and messages[end] == (state, error, first + end - at):
                 end += 1
+            self._moved[first >> JOB_BITS, before, state] += end - at
             if end - at < _RUN:
                 singles += messages[at:end]
             else:
                 moved = self.db.execute(
-                    "UPDATE message SET state = ?, error = ?"
-                    " WHERE id BETWEEN ? AND ? AND state = ?",
-                    (state, error, first, first + end - at - 1, before),
+                    _MOVE_RUN[before], (state, error, first, first + end - at - 1)
                 ).rowcount
                 if moved != end - at:
                     raise ContradictionError(_CONTRADICTED)
             at = end
-        self._update_all(
-            "UPDATE message SET state = ?, error = ? WHERE id = ? AND state = ?",
-            [(*single, before) for single in singles],
-        )
+        self._update_all(_MOVE_ONE[before], singles)
 
     def _update_all(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Update one row for each tuple, or stop: the ledger is not what we take it for."""
@@ -552,6 +565,7 @@ class _Turn:
         now = self.now
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
+        failed: list[tuple[str, str, int]] = []
         settled: set[int] = set()
         for account_id, dialect, recipient, sender, receipt in receipts:
             row = self._find(account_id, dialect, recipient, receipt.message_id)
@@ -568,23 +582,31 @@ class _Turn:
                 self._note_receipt(segment_id, receipt)
                 continue
             settled.add(segment_id)
-            self.turned.delivery_ms.setdefault(account_id, []).append(now - submitted_at)
+            self.turned.delivery_ms[account_id].append(now - submitted_at)
             if total > 1 or message_state != "accepted":
                 self._settle(account_id, segment_id, final, receipt)
                 continue
-            error, raw = (None, None) if final == "delivered" else (_error_of(receipt), receipt.raw)
-            if error is not None:
+            error = None
+            if final != "delivered":
+                error = _error_of(receipt)
+                failed.append((error, receipt.raw, segment_id))
                 self._note_objection(account_id, segment_id, receipt)
-            segments.append((final, now, error, raw, segment_id))
-            message_id = segment_id >> SEGMENT_BITS
-            messages.append((final, error, message_id))
-            self._moved[message_id >> JOB_BITS, "accepted", final] += 1
+            segments.append((final, now, segment_id))
+            messages.append((final, error, segment_id >> SEGMENT_BITS))
         self._update_all(
-            "UPDATE segment SET state = ?, done_at = ?, error = ?, receipt = ?"
+            "UPDATE segment SET state = ?, done_at = ?, error = NULL, receipt = NULL"
             " WHERE id = ? AND state = 'accepted'",
             segments,
         )
+        self._say_why(failed)
         self._move_all("accepted", messages)
+
+    def _say_why(self, failed: list[tuple[str, str, int]]) -> None:
+        """Keep the error and the receipt of segments that failed.
+
+        In a statement of its own: to set both to NULL with all else costs each that arrived 0.9 µs.
+        """
+        self.db.executemany("UPDATE segment SET error = ?, receipt = ? WHERE id = ?", failed)
 
     def _find(
         self, account_id: int, dialect: str, recipient: str, message_id: str | None
@@ -713,7 +735,7 @@ class _Turn:
         if final is None:
             self._note_receipt(segment_id, receipt)
         else:
-            self.turned.delivery_ms.setdefault(account_id, []).append(took_ms)
+            self.turned.delivery_ms[account_id].append(took_ms)
             self._settle(account_id, segment_id, final, receipt)
 
     def _take_parked(self, parked_id: int, account_id: int) -> None:
@@ -761,7 +783,7 @@ class _Turn:
                 (receipt.message_id, self.now, segment_id),
             )
             self._receipt_counts[account_id, "matched"] += 1
-            self.turned.delivery_ms.setdefault(account_id, []).append(self.now - submitted_at)
+            self.turned.delivery_ms[account_id].append(self.now - submitted_at)
             self._settle(account_id, segment_id, final, receipt)
             # Its id is known now: what else was told of it need not wait to be nobody's.
             self.db.execute("UPDATE parked SET tried = 0 WHERE recipient = ?", (recipient,))
@@ -853,13 +875,12 @@ class _Turn:
             change = changes.setdefault(job_id, Counter())
             change[before] -= messages
             change[after] += messages
-        classes = {}
         for job_id, change in changes.items():
             begun_at = self.now if job_id in self.turned.begun else None
-            classes[job_id] = add_to_counts(self.db, job_id, change, self.now, begun_at)
+            add_to_counts(self.db, job_id, change, self.now, begun_at)
         for (job_id, _, after), messages in self._moved.items():
             if after in ENDINGS:
-                self.turned.finished[classes[job_id], after] += messages
+                self.turned.finished[self._class_of(job_id), after] += messages
         accounts: dict[int, Counter[str]] = {}
         for (account_id, kind), count in self._receipt_counts.items():
             accounts.setdefault(account_id, Counter())[kind] += count
@@ -892,8 +913,10 @@ def add_to_counts(
     change: Mapping[str, int],
     now: int,
     begun_at: int | None = None,
-) -> str:
+) -> None:
     """Change how many messages of a job are in which state, and end it if nothing is left to send.
+
+    One that is cancelled stays that.
 
     Args:
         db: the ledger, in the transaction that moves the messages.
@@ -901,28 +924,35 @@ def add_to_counts(
         change: by state, what is added; the sum is 0.
         now: milliseconds since 1970.
         begun_at: when its first message is claimed, if that is now.
-
-    Returns:
-        The job's class.
     """
     changed = tuple(state for state in MESSAGE_STATES if change.get(state))
-    begun = () if begun_at is None else (begun_at,)
-    job_class, unsent = db.execute(
-        _adding(changed, begins=bool(begun)),
-        (*(change[state] for state in changed), *begun, job_id),
-    ).fetchone()
-    if unsent == 0:
-        end_job(db, job_id, now)
-    return str(job_class)
+    values = [change[state] for state in changed]
+    may_end = change.get("submitting", 0) <= 0  # else something is being sent now
+    if begun_at is not None:
+        values.append(begun_at)
+    if may_end:
+        unsent = change.get("queued", 0) + change.get("submitting", 0)
+        values += [unsent, unsent, now]
+    db.execute(_adding(changed, begins=begun_at is not None, may_end=may_end), (*values, job_id))
 
 
 @cache
-def _adding(changed: tuple[str, ...], *, begins: bool) -> str:
-    """Return the statement that changes these counts alone, and so no index of others."""
+def _adding(changed: tuple[str, ...], *, begins: bool, may_end: bool) -> str:
+    """Return the statement that changes these counts alone, and so no index of others.
+
+    What is changed is not read back in it: RETURNING would double what it takes, 3.6 µs.
+    """
     sets = [f"{state} = {state} + ?" for state in changed] or ["queued = queued"]
     if begins:
         sets += ["state = 'sending'", "first_submit_at = coalesce(first_submit_at, ?)"]
-    return f"UPDATE job SET {', '.join(sets)} WHERE id = ? RETURNING class, queued + submitting"  # nosec B608  # constants
+    if may_end:
+        sets += [
+            "state = iif(queued + submitting + ? = 0 AND state <> 'loading'"
+            " AND state <> 'cancelled', 'done', state)",
+            "finished_at = iif(queued + submitting + ? = 0 AND state <> 'loading'"
+            " AND finished_at IS NULL, ?, finished_at)",
+        ]
+    return f"UPDATE job SET {', '.join(sets)} WHERE id = ?"  # nosec B608  # constants
 
 
 def cancel_some(db: sqlite3.Connection, job_id: int) -> int:
@@ -965,16 +995,6 @@ def _waiting(
         (cursor, last, limit - len(came_back)),
     ).fetchall()
     return came_back + fresh, fresh[-1][0] if fresh else cursor
-
-
-def end_job(db: sqlite3.Connection, job_id: int, now: int) -> None:
-    """End a job of which nothing can be sent any more; one that is cancelled stays that."""
-    db.execute(
-        "UPDATE job SET state = iif(state = 'cancelled', state, 'done'), finished_at = ?"
-        " WHERE id = ? AND state <> 'loading' AND state <> 'done' AND finished_at IS NULL"
-        " AND queued + submitting = 0",
-        (now, job_id),
-    )
 
 
 _ADD_TO_RECEIPTS = "UPDATE account SET {} WHERE id = ?".format(  # nosec B608  # constants

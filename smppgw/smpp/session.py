@@ -383,11 +383,11 @@ class Session:
         walk = pdu.walk(data)
         self._buffer = data[walk.consumed :]
         writes = [self._take_other(other, received) for other in walk.others]
-        take = self._requests.pop
+        take, answers = self._requests.pop, received.answers
         for sequence, status, message_id in walk.responses:
             request = take(sequence, None)
             if request is not None:
-                received.answers.append(Answer(request, status, message_id))
+                answers.append(Answer(request, status, message_id))
             elif sequence in self._overdue:
                 request = self._overdue.pop(sequence)
                 received.late.append(Answer(request, status, message_id))
