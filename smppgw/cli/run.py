@@ -1,6 +1,7 @@
 """`run` and `simulate`: the two that stay in the foreground until they are told to stop."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -47,6 +48,7 @@ def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
     """
     config = load(config_path)
     set_up_logs()
+    gc.set_threshold(_GC_THRESHOLD)
     notifier = Notifier(os.environ)
 
     async def serve() -> None:
@@ -75,6 +77,9 @@ def run(config_path: Path | None, trace: bool, unmasked: bool) -> None:
 
 log = structlog.get_logger()
 
+# A turn of 100 makes and drops a thousand tuples. At Python's 700 those that are in use are looked
+# at for cycles with every turn, which takes 0.06 ms of its 2.7.
+_GC_THRESHOLD = 20_000
 TELL_S = 10.0  # how often a manager hears how the service stands, where the watchdog asks no more
 
 

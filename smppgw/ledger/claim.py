@@ -178,6 +178,11 @@ class Claiming:
         self._silences = silences
         self._charged = 0  # segments, of the piece that is being claimed
         self._suppressed = 0  # messages
+        # What is written at the end, by a statement for all streams together.
+        self._singles = 0  # messages of one segment, in runs from the first to the last
+        self._runs: list[tuple[int, int]] = []
+        self._run_segments: list[tuple[int, bool, int, int, int]] = []
+        self._cursors: dict[str, list[tuple[int, int]]] = {_GO_ON: [], _DRAIN: []}
 
     def claim(self, demands: Sequence[Demand]) -> None:
         """Give each link the segments that it may write now, alerts first."""
@@ -186,6 +191,7 @@ class Claiming:
         for lane, job_class in enumerate(LANES):
             if wanting and not self._tired:
                 self._claim_lane(lane, job_class, wanting)
+        self._write()
         accounts = {d.account_id for d in demands if d.link in self.claimed.claims}
         self.db.executemany(
             "UPDATE account SET claimed_at = ? WHERE id = ?",
@@ -329,8 +335,10 @@ class Claiming:
             while demand.slots > 0 and self._charged < piece and not drained and not self._tired:
                 demand, cursor, drained = self._take_fresh(stream, cursor, demand, piece)
             left.append(demand)
-        drain = _WAIT if stream.returned else _DRAIN
-        self.db.execute(drain if drained else _GO_ON, (cursor, stream_id))
+        if drained and stream.returned:
+            self.db.execute(_WAIT, (cursor, stream_id))
+        else:
+            self._cursors[_DRAIN if drained else _GO_ON].append((cursor, stream_id))
         if stream.new and self._charged:
             self.claimed.begun.add(stream.job.job_id)
         return left, None if drained else cursor
@@ -373,21 +381,12 @@ class Claiming:
     def _claim_singles(
         self, job_id: int, rows: list[tuple[int, str, str | None, int, int]], demand: Demand
     ) -> None:
-        """Claim a run of messages of one segment, in two statements."""
+        """Claim a run of messages of one segment."""
         first, last = rows[0][0], rows[-1][0]
-        moved = self.db.execute(
-            "UPDATE message SET state = 'submitting' WHERE id BETWEEN ? AND ? AND state = 'queued'",
-            (first, last),
-        ).rowcount
-        if moved != len(rows):
-            raise ContradictionError(
-                f"job {job_id}: {len(rows)} messages to claim, {moved} claimed."
-            )
-        self.db.execute(
-            "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
-            " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
-            " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
-            (demand.account_id, demand.receipts != "none", self.now, first, last),
+        self._singles += len(rows)
+        self._runs.append((first, last))
+        self._run_segments.append(
+            (demand.account_id, demand.receipts != "none", self.now, first, last)
         )
         self._moved[job_id, "queued", "submitting"] += len(rows)
         self._charged += len(rows)
@@ -397,6 +396,23 @@ class Claiming:
                 for message_id, recipient, fields, _, attempts in rows
             ]
         )
+
+    def _write(self) -> None:
+        """Write the runs that were claimed, and how far the streams have come."""
+        moved = self.db.executemany(
+            "UPDATE message SET state = 'submitting' WHERE id BETWEEN ? AND ? AND state = 'queued'",
+            self._runs,
+        ).rowcount
+        if self._runs and moved != self._singles:
+            raise ContradictionError(f"{self._singles} messages to claim, {moved} claimed.")
+        self.db.executemany(
+            "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
+            " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
+            " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
+            self._run_segments,
+        )
+        for statement, cursors in self._cursors.items():
+            self.db.executemany(statement, cursors)
 
     def _take_requeued(self, stream: _Stream, demand: Demand, piece: int) -> Demand:
         """Claim messages that came back and are due: they are the front of the stream."""

@@ -21,6 +21,7 @@ Runs in the writer's thread on a plain sqlite3 connection; time is handed in, mi
 1970.
 """
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -340,6 +341,7 @@ class _Turn:
             " accepted_at = ?, done_at = ?"
             " WHERE id = ? AND attempt = ? AND state = 'submitting'",
             segments,
+            len(segments),
         )
         self._say_why(failed)
         self._move_all("submitting", messages)
@@ -520,10 +522,6 @@ class _Turn:
             ).fetchone()
         return rules
 
-    def _class_of(self, job_id: int) -> str:
-        (job_class,) = self.db.execute("SELECT class FROM job WHERE id = ?", (job_id,)).fetchone()
-        return str(job_class)
-
     def _move_all(self, before: str, messages: list[tuple[str, str | None, int]]) -> None:
         """Move messages of one segment that are in one state, or stop.
 
@@ -535,27 +533,25 @@ class _Turn:
             messages: to which state, the error and the message, for each.
         """
         singles: list[tuple[str, str | None, int]] = []
+        runs: list[tuple[str, str | None, int, int]] = []
         at = 0
         while at < len(messages):
             state, error, first = messages[at]
             end = at + 1
             while end < len(messages) and messages[end] == (state, error, first + end - at):
                 end += 1
-            self._moved[first >> JOB_BITS, before, state] += end - at
             if end - at < _RUN:
                 singles += messages[at:end]
             else:
-                moved = self.db.execute(
-                    _MOVE_RUN[before], (state, error, first, first + end - at - 1)
-                ).rowcount
-                if moved != end - at:
-                    raise ContradictionError(_CONTRADICTED)
+                runs.append((state, error, first, first + end - at - 1))
+            self._moved[first >> JOB_BITS, before, state] += end - at
             at = end
-        self._update_all(_MOVE_ONE[before], singles)
+        self._update_all(_MOVE_ONE[before], singles, len(singles))
+        self._update_all(_MOVE_RUN[before], runs, len(messages) - len(singles))
 
-    def _update_all(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        """Update one row for each tuple, or stop: the ledger is not what we take it for."""
-        if rows and self.db.executemany(sql, rows).rowcount != len(rows):
+    def _update_all(self, sql: str, values: Sequence[tuple[object, ...]], rows: int) -> None:
+        """Update so many rows, or stop: the ledger is not what we take it for."""
+        if values and self.db.executemany(sql, values).rowcount != rows:
             raise ContradictionError(_CONTRADICTED)
 
     # Receipts
@@ -597,6 +593,7 @@ class _Turn:
             "UPDATE segment SET state = ?, done_at = ?, error = NULL, receipt = NULL"
             " WHERE id = ? AND state = 'accepted'",
             segments,
+            len(segments),
         )
         self._say_why(failed)
         self._move_all("accepted", messages)
@@ -850,6 +847,7 @@ class _Turn:
         self._update_all(
             "UPDATE message SET state = 'expired', due_at = NULL WHERE id = ? AND state = 'queued'",
             expired,
+            len(expired),
         )
         self._moved[stream_id >> ROUTE_BITS, "queued", "expired"] += len(expired)
         self.db.execute(
@@ -875,12 +873,14 @@ class _Turn:
             change = changes.setdefault(job_id, Counter())
             change[before] -= messages
             change[after] += messages
+        statements: dict[str, list[tuple[int, ...]]] = {}
         for job_id, change in changes.items():
             begun_at = self.now if job_id in self.turned.begun else None
-            add_to_counts(self.db, job_id, change, self.now, begun_at)
-        for (job_id, _, after), messages in self._moved.items():
-            if after in ENDINGS:
-                self.turned.finished[self._class_of(job_id), after] += messages
+            statement, values = _adding(job_id, change, self.now, begun_at)
+            statements.setdefault(statement, []).append(values)
+        for statement, rows in statements.items():
+            self.db.executemany(statement, rows)
+        self._finish()
         accounts: dict[int, Counter[str]] = {}
         for (account_id, kind), count in self._receipt_counts.items():
             accounts.setdefault(account_id, Counter())[kind] += count
@@ -888,6 +888,20 @@ class _Turn:
             self.db.execute(
                 _ADD_TO_RECEIPTS, (*(counts[kind] for kind in RECEIPT_KINDS), account_id)
             )
+
+    def _finish(self) -> None:
+        """Count the messages that reached a final state, by class."""
+        ended = {moved: count for moved, count in self._moved.items() if moved[2] in ENDINGS}
+        if not ended:
+            return
+        classes = dict(
+            self.db.execute(
+                "SELECT id, class FROM job WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps([job_id for job_id, _, _ in ended]),),
+            )
+        )
+        for (job_id, _, after), messages in ended.items():
+            self.turned.finished[classes[job_id], after] += messages
 
 
 MESSAGE_STATES = (
@@ -907,13 +921,7 @@ ENDINGS = frozenset(MESSAGE_STATES) - {"queued", "submitting", "accepted"}
 RECEIPT_KINDS = ("received", "matched", "parked", "orphan", "duplicate")
 
 
-def add_to_counts(
-    db: sqlite3.Connection,
-    job_id: int,
-    change: Mapping[str, int],
-    now: int,
-    begun_at: int | None = None,
-) -> None:
+def add_to_counts(db: sqlite3.Connection, job_id: int, change: Mapping[str, int], now: int) -> None:
     """Change how many messages of a job are in which state, and end it if nothing is left to send.
 
     One that is cancelled stays that.
@@ -922,6 +930,19 @@ def add_to_counts(
         db: the ledger, in the transaction that moves the messages.
         job_id: the job.
         change: by state, what is added; the sum is 0.
+        now: milliseconds since 1970.
+    """
+    db.execute(*_adding(job_id, change, now, None))
+
+
+def _adding(
+    job_id: int, change: Mapping[str, int], now: int, begun_at: int | None
+) -> tuple[str, tuple[int, ...]]:
+    """Return the statement that changes a job's counts, and its values.
+
+    Args:
+        job_id: the job.
+        change: by state, what is added.
         now: milliseconds since 1970.
         begun_at: when its first message is claimed, if that is now.
     """
@@ -933,12 +954,13 @@ def add_to_counts(
     if may_end:
         unsent = change.get("queued", 0) + change.get("submitting", 0)
         values += [unsent, unsent, now]
-    db.execute(_adding(changed, begins=begun_at is not None, may_end=may_end), (*values, job_id))
+    statement = _add_statement(changed, begins=begun_at is not None, may_end=may_end)
+    return statement, (*values, job_id)
 
 
 @cache
-def _adding(changed: tuple[str, ...], *, begins: bool, may_end: bool) -> str:
-    """Return the statement that changes these counts alone, and so no index of others.
+def _add_statement(changed: tuple[str, ...], *, begins: bool, may_end: bool) -> str:
+    """Write the statement that changes these counts alone, and so no index of others.
 
     What is changed is not read back in it: RETURNING would double what it takes, 3.6 µs.
     """
