@@ -17,7 +17,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from smppgw.render import Renderer
 from smppgw.smpp import pdu
 from smppgw.smpp.pdu import Delivery
 from smppgw.smpp.receipt import parse_receipt
-from smppgw.smpp.session import Answer, Bind, Received, Session, State, Submit, Timers
+from smppgw.smpp.session import Answer, Bind, Encoded, Received, Session, State, Submit, Timers
 from smppgw.smpp.status import BIND_HOPELESS, Verdict, status_of
 from smppgw.smpp.trace import describe
 from smppgw.sms.inbound import decode_text
@@ -192,6 +192,25 @@ class _Sum:
         return told
 
 
+@dataclass(slots=True)
+class _Prepared:
+    """What became of claims before their commit.
+
+    Attributes:
+        claims: those that it is of.
+        batch: their segments, in order.
+        refused: those that cannot be sent as they were counted.
+        session: which the octets are for; None without a connection.
+        encoded: the batch in octets.
+    """
+
+    claims: list[Claim]
+    batch: list[Submit] = field(default_factory=list)
+    refused: list[Claim] = field(default_factory=list)
+    session: Session | None = None
+    encoded: Encoded | None = None
+
+
 class Link:
     """One bind of an account."""
 
@@ -237,7 +256,7 @@ class Link:
         self._arrived = Arrivals()
         self._arrived_octets = 0  # read for it, on whichever connection
         self._collected: list[tuple[_Connection, list[tuple[int, int]]]] = []
-        self._prepared: tuple[list[Claim], list[list[Submit]]] = [], []
+        self._prepared = _Prepared([])
         self._bind_status: int | None = None
         self._overdue, self._refused = _Sum(), _Sum()
         self._proved = False  # whether the SMSC has accepted something since it was bound
@@ -557,14 +576,24 @@ class Link:
             connection.settling, connection.acknowledgements = 0, []
 
     def prepare(self, claims: list[Claim], jobs: dict[int, JobText]) -> None:
-        """Render what `go_on` will be given, if it is committed: of a turn of 100, 0.1 ms less.
+        """Make what `go_on` will need of these claims, if they are committed.
+
+        It is done while the disk is at work on them, so that of a turn of 100 they wait 0.2 ms
+        less.
 
         Args:
             claims: what the turn claims for this link.
             jobs: the texts, by job.
         """
-        render = self._renderer.submits
-        self._prepared = claims, [render(claim, jobs[claim.job_id]) for claim in claims]
+        prepared = self._prepared = _Prepared(claims)
+        for claim in claims:
+            submits = self._renderer.submits(claim, jobs[claim.job_id])
+            if not submits:
+                prepared.refused.append(claim)
+            prepared.batch += submits
+        if self._connection is not None:
+            prepared.session = self._connection.session
+            prepared.encoded = prepared.session.encode(prepared.batch)
 
     async def go_on(
         self, claims: list[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
@@ -580,7 +609,14 @@ class Link:
             remainder: what is left of the last message claimed.
             jobs: the texts, by job.
         """
-        batch = self._render(claims, remainder, jobs) if claims else []
+        if self._prepared.claims is not claims:  # nothing came of what was prepared last
+            self.prepare(claims, jobs)
+        prepared, self._prepared = self._prepared, _Prepared([])
+        batch = prepared.batch
+        if claims:
+            self.remainder = remainder
+        for claim in prepared.refused:
+            self._refuse(claim)
         if batch:
             await self.account.spend(len(batch), self._loop.time())
         connection, octets = self._connection, b""
@@ -593,7 +629,10 @@ class Link:
         if batch:
             slots = self.free_slots
             if connection is not None and slots >= len(batch):
-                octets += connection.session.submit(batch, self._loop.time())
+                session, now = connection.session, self._loop.time()
+                octets += session.submit(
+                    batch, now, prepared.encoded if session is prepared.session else None
+                )
                 self._metrics.submit_sm_total.labels(self.account.smsc.name).inc(len(batch))
             else:
                 self._give_back(batch)
@@ -603,20 +642,6 @@ class Link:
             told.resume()
             told.tick()  # an unbind of the SMSC may have waited for this
         self._collected.clear()
-
-    def _render(
-        self, claims: list[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
-    ) -> list[Submit]:
-        self.remainder = remainder
-        if self._prepared[0] is not claims:  # never prepared, or what was prepared never committed
-            self.prepare(claims, jobs)
-        batch: list[Submit] = []
-        for claim, submits in zip(*self._prepared, strict=True):
-            if not submits:
-                self._refuse(claim)
-            batch += submits
-        self._prepared = [], []
-        return batch
 
     def forget(self, remainder: Remainder | None) -> None:
         """Hold no longer what is left of a message, unless it is another one meanwhile."""

@@ -58,9 +58,9 @@ class Histogram(Collector):
             series = self._series[label] = ([0] * (len(self._bounds) + 1), [0.0])
         counts, total = series
         bounds = self._bounds
-        for value in values:
-            counts[bisect_left(bounds, value)] += 1
-            total[0] += value
+        for value, times in Counts(values).items():  # of a batch, most are equal
+            counts[bisect_left(bounds, value)] += times
+            total[0] += value * times
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the metric as Prometheus wants it."""

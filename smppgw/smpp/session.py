@@ -124,6 +124,13 @@ class Submit(NamedTuple):
     reference: int
 
 
+class Encoded(NamedTuple):
+    """A batch of submit_sm that is ready to be written: sequence numbers, and whole PDUs."""
+
+    sequences: list[int]
+    octets: bytes
+
+
 class Request(NamedTuple):
     """A submit_sm in the window: what the ledger calls its segment, and when it was written."""
 
@@ -287,12 +294,27 @@ class Session:
             interface_version=INTERFACE_VERSION,
         )
 
-    def submit(self, batch: Sequence[Submit], now: float) -> bytes:
-        """Take window slots and encode a batch of submit_sm (0.9 µs each).
+    def encode(self, batch: Sequence[Submit]) -> Encoded:
+        """Encode a batch of submit_sm that may be submitted later (0.7 µs each).
+
+        Their sequence numbers are theirs alone, whether they are ever sent or not.
+        """
+        sequence = self._sequence
+        sequences, pdus = [], []
+        for _, _, _, template, destination, reference in batch:
+            sequence = sequence + 1 if sequence < pdu.SEQUENCE_LIMIT else 1
+            sequences.append(sequence)
+            pdus.append(template.encode(sequence, destination, reference))
+        self._sequence = sequence
+        return Encoded(sequences, b"".join(pdus))
+
+    def submit(self, batch: Sequence[Submit], now: float, encoded: Encoded | None = None) -> bytes:
+        """Take window slots for a batch of submit_sm.
 
         Args:
             batch: at most `free_slots` segments.
             now: monotonic seconds.
+            encoded: what `encode` of this session made of the batch, where it did.
 
         Returns:
             As many whole PDUs, for one write.
@@ -303,14 +325,11 @@ class Session:
         """
         if len(batch) > self.free_slots:
             raise LocalProtocolError(f"{len(batch)} submit_sm for {self.free_slots} free slots")
-        requests, sequence = self._requests, self._sequence
-        pdus = []
-        for segment_id, attempt, total, template, destination, reference in batch:
-            sequence = sequence + 1 if sequence < pdu.SEQUENCE_LIMIT else 1
+        sequences, octets = encoded or self.encode(batch)
+        requests = self._requests
+        for sequence, (segment_id, attempt, total, *_) in zip(sequences, batch, strict=True):
             requests[sequence] = Request(segment_id, attempt, total, now)
-            pdus.append(template.encode(sequence, destination, reference))
-        self._sequence = sequence
-        return b"".join(pdus)
+        return octets
 
     def settle(self, outcomes: int) -> None:
         """Free the slots of as many answers: the transaction that may use them records these."""
