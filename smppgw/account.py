@@ -35,10 +35,6 @@ class _Ceiling(Throttler):  # type: ignore[misc]  # asyncio-throttle has no type
         await self.acquire()
         self._task_logs.extend(repeat(self._task_logs[-1], permits - 1))
 
-    def next_at(self) -> float:
-        """Return when something is left again; time.monotonic seconds."""
-        return self.free_at(1)
-
     def free_at(self, permits: int) -> float:
         """Return when so many are left; time.monotonic seconds, 0 where they are."""
         missing = min(permits - self.left(), len(self._task_logs))
@@ -94,17 +90,24 @@ class Account:
             return 0
         return max(0, min(self.pace.allowance(now), self._ceiling.left()))
 
-    def due_at(self) -> float:
-        """Return when there may be something to write again."""
-        return max(self.pace.due_at(), self._ceiling.next_at(), self._opens_at)
+    def due_at(self, segments: int = 1, now: float = 0.0) -> float:
+        """Return when there may be so much to write; time.monotonic seconds."""
+        pace_at = self.pace.due_at(segments, now)
+        return max(pace_at, self._ceiling.free_at(segments), self._opens_at)
 
-    def free_at(self, at: float, now: float) -> float:
-        """Return when all that falls due until `at` may be written; time.monotonic seconds.
+    def batch(self, most: int, now: float) -> int:
+        """Return how many segments can leave together again and again, of so many at most.
 
-        What was written together is free together again, a sliding second later. Whoever comes a
-        little too early gets a part of it, and the rest has to wait for another turn.
+        What was written together is free together, a sliding second later. In some sliding second
+        there is one batch more than fits into it as they fall due: where those are more than the
+        contract has, a part of the last is held up, and needs a turn of its own. At 200 a second
+        batches of 8 and 10 fit, those of 9 would be 207.
         """
-        return max(at, self._ceiling.free_at(self.pace.due_by(at, now)))
+        due = PERIOD_S * self.pace.due_per_s(now)
+        for segments in range(most, 1, -1):
+            if segments * (int(due / segments) + 1) <= self.pace.throughput:
+                return segments
+        return min(most, 1)
 
     async def spend(self, segments: int, now: float) -> None:
         """Take permits for segments that are written next."""

@@ -1,6 +1,6 @@
 """The gateway: record, claim, commit, send, receive, and again.
 
-One task turns; one task for each link holds its bind; one watches for what other processes write.
+One task turns, and looks for what other processes write; one task for each link holds its bind.
 When any of them dies the gateway stops and says why. On the way out it claims nothing more, waits
 for the answers that the window still owes, commits them, unbinds, and leaves.
 
@@ -9,7 +9,6 @@ claimed; the same turn is tried again until it can.
 """
 
 import asyncio
-import math
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from smppgw.account import PERIOD_S, Account
+from smppgw.alarm import Alarm
 from smppgw.campaign.hours import routes_of
 from smppgw.campaign.readiness import Bind
 from smppgw.caretaker import Caretaker, note_config
@@ -37,13 +37,16 @@ from smppgw.shares import Shares
 
 log = structlog.get_logger()
 
-POLL_S = 0.03  # how often another process's writing is looked for: a job leaves within 100 ms
+# How often another process's writing is looked for where no turn does: a job leaves within 100 ms.
+POLL_S = 0.03
 # What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
 # Both together, with the longest turn, are less than pace.SLACK_S, else permits are forfeited.
-GATHER_S = 0.035
+GATHER_S = 0.052
 GATHER_MORE_S = 0.015  # where the sliding second then lets all of them go together
 GATHERED = 10
-GATHERED_LEAST = 6
+# Segments or arrivals: to render so many beside their commit is worth a wake, and where so many
+# come by themselves nothing is gained by waiting for more.
+MANY = 30
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 TRAFFIC_S = 60.0  # how often what was sent and received is summed up in the log
@@ -78,8 +81,8 @@ class Gateway:
         self._stopping = asyncio.Event()
         self._drained = asyncio.Event()
         self._closing = False
-        self._wake = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._wake = Alarm()
+        self._urgent = Alarm()
         self._links: list[Link] = []
         self._accounts: list[Account] = []
         self._held = Arrivals()  # collected and not yet committed
@@ -95,7 +98,7 @@ class Gateway:
         self._claimed_at = 0.0
         self._alert_since_ms: int | None = None  # when the oldest alert that waits might leave
         self._version = 0  # of the database, as others write it
-        self._looked = False
+        self._looked_at = 0.0  # when that was last seen
         self._house_kept = 0.0
         self._turned_at = 0.0
         self._problem: str | None = "the gateway is starting"
@@ -166,7 +169,6 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 for link in self._links:
                     tasks.create_task(link.run(), name=f"link {link.index}")
-                watcher = tasks.create_task(self._watch(writer), name="watcher")
                 caretaker = tasks.create_task(self._caretaker.run(), name="caretaker")
                 turner = tasks.create_task(self._turns(writer), name="turns")
                 started()
@@ -175,7 +177,6 @@ class Gateway:
                 self._closing = True
                 self._wake.set()
                 await turner
-                watcher.cancel()
                 caretaker.cancel()
             await self._note_links(writer)
         self._tell_traffic()
@@ -276,8 +277,9 @@ class Gateway:
                     self._drained.set()
                     if self._closing:
                         return
-                await self._sleep(now)
+                await self._sleep(writer, now)
                 continue
+            arrived = len(self._held.answered) + len(self._held.receipts)
             try:
                 turned = await self._turn(writer, demands, house=house)
                 for demand in demands:  # what was half sent and has been refused meanwhile
@@ -294,36 +296,46 @@ class Gateway:
                 raise  # trying again would not help; a new start settles it
             except DatabaseError as error:
                 await self._stand_still(error)
-            await self._rest(self._leisure_s())
+            await self._rest(self._leisure_s(arrived))
 
-    def _leisure_s(self) -> float:
+    def _leisure_s(self, arrived: int) -> float:
         """Return how long arrivals and permits may gather before the next turn.
 
-        A turn costs the same for one message as for ten. No account loses by waiting as long as
-        the rate is what holds it back, not the windows of its links; where few would gather, even a
-        short delay would cost more of the contract than it saves.
+        A turn costs nearly the same for one message as for ten. No account loses by waiting until
+        a batch of its permits is due, as long as the windows of its links hold so many: where it is
+        they that hold it back, permits have fallen due meanwhile and there is no waiting.
+
+        Args:
+            arrived: answers and receipts of the last turn; where so many come by themselves,
+                nothing is gained.
         """
-        now, longest_s, room_s = time.monotonic(), GATHER_S, math.inf
+        now = time.monotonic()
+        until, sending = now + GATHER_S, False
         for account in self._accounts:
-            per_s = account.pace.permitted(now)
-            mine = [link for link in self._links if link.account is account and link.sends]
-            room = sum(link.expected_slots(per_s / len(mine)) for link in mine)
-            room_s = min(room_s, (room - 1) / per_s)
-            longest_s = min(longest_s, GATHERED / per_s, room_s)
-            if per_s * longest_s < GATHERED_LEAST:
-                return 0.0
-        rested = now + longest_s
-        free_at = max(account.free_at(rested, now) for account in self._accounts)
-        return min(free_at, rested + GATHER_MORE_S, now + room_s) - now
+            mine = [
+                link
+                for link in self._links
+                if link.account is account
+                and link.sends
+                and link.state == "bound"
+                and link.index not in self._exhausted
+            ]
+            if mine:
+                sending = True
+                per_s = account.pace.permitted(now)
+                gather_s = min(GATHER_S, GATHERED / per_s)
+                room = sum(link.expected_slots(per_s / len(mine), gather_s) for link in mine)
+                segments = account.batch(int(min(room, per_s * gather_s)), now)
+                due_at = account.pace.due_at(segments, now)
+                until = min(until, account.due_at(segments, now), due_at + GATHER_MORE_S)
+        return until - now if sending or arrived < MANY else 0.0
 
     async def _rest(self, seconds: float) -> None:
-        """Wait, unless another process writes, perhaps an alert, or an SMSC waits for answers."""
-        if seconds <= 0:
+        """Wait, unless an SMSC waits for answers or something has to be seen to at once."""
+        if seconds < _SHORTEST_SLEEP_S:
             await asyncio.sleep(0)
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._urgent.wait()
+        else:
+            await self._urgent.wait(seconds)
 
     async def _turn(self, writer: Writer, demands: list[Demand], *, house: bool) -> Turned:
         began, loop = time.monotonic(), asyncio.get_running_loop()
@@ -331,6 +343,7 @@ class Gateway:
         def foretell(claimed: Claimed) -> None:  # in the writer's thread
             loop.call_soon_threadsafe(self._prepare, claimed)
 
+        wanted = sum(demand.slots for demand in demands)
         turned = await writer.call(
             turn,
             self._held,
@@ -339,7 +352,7 @@ class Gateway:
             housekeeping=house,
             shares=self._shares,
             rules=self._rules,
-            foretell=foretell,
+            foretell=foretell if wanted >= MANY else _untold,
         )
         self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
         self._problem = None
@@ -417,8 +430,8 @@ class Gateway:
             )
         )
 
-    async def _sleep(self, now: float) -> None:
-        """Wait for an event, or until the next thing falls due."""
+    async def _sleep(self, writer: Writer, now: float) -> None:
+        """Wait for an event, for what other processes write, or until the next thing falls due."""
         until = self._house_kept + HOUSEKEEPING_S
         for link in self._links:
             claims = link.remainder is not None or not self._stopping.is_set()
@@ -429,22 +442,19 @@ class Gateway:
             if due <= now:
                 self._exhausted, self._due_at = set(), None
             until = min(until, due)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(_SHORTEST_SLEEP_S, until - now)):
-                await self._wake.wait()
-
-    async def _watch(self, writer: Writer) -> None:
-        """Notice what other processes write; a turn that was taken meanwhile has noticed it."""
-        while True:
-            self._looked = False
-            await asyncio.sleep(POLL_S)
-            if not (self._looked or writer.quiet()):
+        until = max(until, now + _SHORTEST_SLEEP_S)
+        while not await self._wake.wait(min(until, self._looked_at + POLL_S) - time.monotonic()):
+            now = time.monotonic()
+            if now >= until:
+                return
+            self._looked_at = now
+            if not writer.quiet():
                 with suppress(DatabaseError):  # the turn says so
                     self._see(await writer.version())
 
     def _see(self, version: int) -> None:
         """Look for something to claim again, if another process has written."""
-        self._looked = True
+        self._looked_at = time.monotonic()
         if version != self._version:
             self._version = version
             self._look_again()
@@ -491,7 +501,7 @@ class Gateway:
     async def _keep_house(self, writer: Writer) -> None:
         """Bring the gauges up to date, and tell other processes how the links stand."""
         metrics = self._metrics
-        queued = await writer.call(jobs.queued_by_class)
+        queued, unknown, octets, recorded = await writer.call(jobs.gauges)
         _, self._alert_since_ms = queued.get("alert", (0, None))
         for job_class in CLASSES:
             messages, oldest = queued.get(job_class, (0, None))
@@ -499,9 +509,8 @@ class Gateway:
             waits = oldest is not None and not self._rests(job_class)
             age_s = (_now_ms() - oldest) / 1000 if oldest is not None and waits else 0.0
             metrics.oldest_queued_seconds.labels(job_class).set(age_s)
-        metrics.unknown_messages.set(await writer.call(jobs.unknown_messages))
-        metrics.database_bytes.set(await writer.call(jobs.database_octets))
-        recorded = await writer.call(jobs.receipt_counts)
+        metrics.unknown_messages.set(unknown)
+        metrics.database_bytes.set(octets)
         for smsc, counts in recorded.items():
             for kind, receipts in counts.items():
                 metrics.receipts_recorded.labels(smsc, kind).set(receipts)
@@ -589,6 +598,10 @@ def _cost(smsc: Smsc, claims: list[Claim], day: date) -> float:
         float(prices.get(prefix_of(claim.recipient, prices), 0)) * len(claim.numbers)
         for claim in claims
     )
+
+
+def _untold(_: Claimed) -> None:
+    """Have nothing prepared."""
 
 
 def _now_ms() -> int:

@@ -518,17 +518,19 @@ class Link:
         connection = self._connection
         return connection.session.free_slots if connection is not None and connection.open else 0
 
-    def expected_slots(self, per_s: float) -> float:
+    def expected_slots(self, per_s: float, seconds: float) -> float:
         """Return how many segments the window will leave once answers come as fast as they do.
 
         Args:
             per_s: segments a second that are sent.
+            seconds: from now.
         """
         connection = self._connection
         if connection is None or not connection.open:
             return 0.0
         session = connection.session
-        return session.free_slots + max(0.0, session.outstanding - per_s * session.latency_s)
+        unanswered = 0.0 if seconds > 2 * session.latency_s else per_s * session.latency_s
+        return session.free_slots + max(0.0, session.outstanding - unanswered)
 
     @property
     def outstanding(self) -> int:

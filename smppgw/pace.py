@@ -13,7 +13,7 @@ seconds.
 
 import math
 
-SLACK_S = 0.07
+SLACK_S = 0.09
 # A segment may leave this much of a second late before the sliding second of the account holds back
 # the one that follows a second later; without it every delay would add to the one before.
 HEADROOM = 0.014
@@ -48,19 +48,15 @@ class Pace:
         self._next = max(self._next, now - SLACK_S)
         if self._next > now:
             return 0
-        return 1 + int((now - self._next) * self._due_per_s(now))
-
-    def due_by(self, at: float, now: float) -> int:
-        """Return how many permits will have fallen due at a time, forfeited ones included."""
-        return 0 if at < self._next else 1 + int((at - self._next) * self._due_per_s(now))
+        return 1 + int((now - self._next) * self.due_per_s(now))
 
     def spend(self, segments: int, now: float) -> None:
         """Take permits that `allowance` offered, however long ago that was."""
-        self._next += segments / self._due_per_s(now)
+        self._next += segments / self.due_per_s(now)
 
-    def due_at(self) -> float:
-        """Return when the next permit falls due."""
-        return self._next
+    def due_at(self, permits: int = 1, now: float = 0.0) -> float:
+        """Return when so many permits will be due; for more than one at the rate of `now`."""
+        return self._next + (permits - 1) / self.due_per_s(now) if permits > 1 else self._next
 
     def throttled(self, now: float, sent: float = math.inf) -> None:
         """Slow down: the SMSC said that it is too much.
@@ -80,5 +76,6 @@ class Pace:
         self._permitted *= throughput / self.throughput
         self.throughput = throughput
 
-    def _due_per_s(self, now: float) -> float:
+    def due_per_s(self, now: float) -> float:
+        """Return how many permits fall due in a second."""
         return self.permitted(now) / (1.0 + HEADROOM)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smppgw.account import Account
 from smppgw.config import Smsc
+from smppgw.pace import SLACK_S
 from smppgw.smpp.status import Verdict
 
 
@@ -107,23 +108,68 @@ def test_at_least_98_percent_of_the_contract_is_used(
     assert used >= 0.98 * throughput
 
 
-@given(throughput=st.integers(5, 500), later_s=st.floats(0, 0.05), bursts=st.integers(1, 20))
+@given(throughput=st.integers(5, 500), segments=st.integers(1, 5), bursts=st.integers(1, 20))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_who_comes_when_all_is_free_gets_all_that_was_due_and_earlier_not_all(
-    clock: Clock, throughput: int, later_s: float, bursts: int
+def test_who_comes_when_so_much_is_due_gets_it_and_earlier_does_not(
+    clock: Clock, throughput: int, segments: int, bursts: int
 ) -> None:
     one = account(throughput)
     for _ in range(bursts):
         clock.now = max(clock.now + 0.04, one.due_at())
         spend_without_waiting(one, one.allowance(clock.now), clock.now)
-    now, at = clock.now, clock.now + later_s
-    due, free_at = one.pace.due_by(at, now), one.free_at(at, now)
-    assert free_at >= at
-    if free_at > at:
-        clock.now = at
-        assert one.allowance(at) < due
-    clock.now = free_at
-    assert one.allowance(free_at) >= due
+    segments = min(segments, 1 + int(SLACK_S * throughput / 2))
+    due_at = one.due_at(segments, clock.now)
+    if due_at > clock.now:
+        clock.now = due_at - 1e-5
+        assert one.allowance(clock.now) < segments
+    clock.now = max(clock.now, due_at + 1e-6)
+    assert one.allowance(clock.now) >= segments
+
+
+@pytest.mark.parametrize(
+    ("throughput", "most", "batch"),
+    [
+        (200, 10, 10),
+        (200, 9, 8),
+        (100, 5, 5),
+        (97, 4, 1),
+        (20, 1, 1),
+        (20, 0, 0),
+        (1_000_000, 10, 10),
+    ],
+)
+def test_a_batch_is_as_large_as_the_sliding_second_takes_again_and_again(
+    throughput: int, most: int, batch: int
+) -> None:
+    assert account(throughput).batch(most, 0.0) == batch
+
+
+@given(throughput=st.integers(2, 1000), most=st.integers(1, 20))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_batches_that_leave_as_they_fall_due_are_never_held_up(
+    clock: Clock, throughput: int, most: int
+) -> None:
+    one = account(throughput)
+    batch = one.batch(min(most, 1 + int(SLACK_S * throughput / 2)), clock.now)
+    spend_without_waiting(one, one.allowance(clock.now), clock.now)
+    settled_at = clock.now + 2.5  # what had fallen due before the start leaves at once
+    while clock.now < settled_at + 2.0:
+        due_at, free_at = one.pace.due_at(batch, clock.now), one.due_at(batch, clock.now)
+        if clock.now > settled_at:
+            assert free_at <= due_at + 1e-6
+        clock.now = max(clock.now, free_at + 1e-6)
+        spend_without_waiting(one, batch, clock.now)
+
+
+def test_batches_that_do_not_fit_are_held_up(clock: Clock) -> None:
+    one, held = account(200), 0
+    spend_without_waiting(one, one.allowance(clock.now), clock.now)
+    for _ in range(60):
+        due_at = one.pace.due_at(9, clock.now)
+        held += one.due_at(9, clock.now) > due_at + 1e-6
+        clock.now = max(clock.now, one.due_at(9, clock.now) + 1e-6)
+        spend_without_waiting(one, 9, clock.now)
+    assert held
 
 
 def test_a_slow_turn_now_and_then_is_made_up_for(clock: Clock) -> None:

@@ -19,6 +19,7 @@ LAYERS = {
     "smppgw.pace": 1,
     "smppgw.health": 1,
     "smppgw.shares": 1,
+    "smppgw.alarm": 3,
     "smppgw.config": 2,
     "smppgw.notify": 2,
     "smppgw.ledger": 2,

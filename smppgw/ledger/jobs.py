@@ -429,6 +429,22 @@ def receipt_counts(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
     return {name: dict(zip(RECEIPT_KINDS, counts, strict=True)) for name, *counts in rows}
 
 
+class Gauges(NamedTuple):
+    """What the gateway shows of the ledger every second, each as the function of its name says."""
+
+    queued_by_class: dict[str, tuple[int, int | None]]
+    unknown_messages: int
+    database_octets: int
+    receipt_counts: dict[str, dict[str, int]]
+
+
+def gauges(db: sqlite3.Connection) -> Gauges:
+    """Return all of them, by one way to the writer's thread and back."""
+    return Gauges(
+        queued_by_class(db), unknown_messages(db), database_octets(db), receipt_counts(db)
+    )
+
+
 class LinkRow(NamedTuple):
     """One link as the gateway last wrote it down."""
 

@@ -23,15 +23,15 @@ SHOWN_BY = {
     "acknowledge-before-commit": 1,
     "send-before-the-commit": 1,
     "count-the-window-wrong": 2,
-    "do-not-recover": 7,
-    "forget-a-count": 1,
+    "do-not-recover": 1,
+    "forget-a-count": 3,
     "forget-the-lanes": 7,
     "take-throttled-for-accepted": 10,
     "ignore-the-hours": 1,
     "ignore-opt-outs": 2,
-    "forget-the-shares": 2,
+    "forget-the-shares": 1,
     "forget-the-time-of-a-job": 2,
-    "forget-a-stop": 88,
+    "forget-a-stop": 119,
 }
 
 

@@ -1,5 +1,6 @@
 """The trace: a line for each PDU, and in it nobody's number, no text and no password."""
 
+import re
 import struct
 
 import pytest
@@ -353,6 +354,8 @@ def test_masked_no_number_and_no_word_of_a_text_appears(
     for octets in (whole(command_id, body), whole(0x99, body), whole(command_id, body)[:-3]):
         for octets_read in (octets, octets + whole(0x15), octets + body):
             line = "\n".join(lines(octets_read))
+            # What is no length at all: 00 01 01 2b is 65835, whatever the number.
+            line = re.sub(r"command_length \d+", "", line)
             assert not [word for word in words if word in line]
             assert not [n for n in range(len(number) - 4) if number[n : n + 5] in line]
             assert text.hex(" ") not in line
