@@ -144,32 +144,28 @@ def test_a_batch_is_as_large_as_the_sliding_second_takes_again_and_again(
     assert account(throughput).batch(most, 0.0) == batch
 
 
-@given(throughput=st.integers(2, 1000), most=st.integers(1, 20))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_batches_that_leave_as_they_fall_due_are_never_held_up(
-    clock: Clock, throughput: int, most: int
-) -> None:
-    one = account(throughput)
-    batch = one.batch(min(most, 1 + int(SLACK_S * throughput / 2)), clock.now)
+def held_up(clock: Clock, throughput: int, segments: int) -> int:
+    """Write batches as they fall due for a minute; returns how many of the last second had to
+    wait."""
+    one, held, end = account(throughput), 0, clock.now + 60
     spend_without_waiting(one, one.allowance(clock.now), clock.now)
-    settled_at = clock.now + 2.5  # what had fallen due before the start leaves at once
-    while clock.now < settled_at + 2.0:
-        due_at, free_at = one.pace.due_at(batch, clock.now), one.due_at(batch, clock.now)
-        if clock.now > settled_at:
-            assert free_at <= due_at + 1e-6
+    while clock.now < end:
+        due_at, free_at = one.pace.due_at(segments, clock.now), one.due_at(segments, clock.now)
+        held += free_at > max(due_at, end - 1) + 1e-6
         clock.now = max(clock.now, free_at + 1e-6)
-        spend_without_waiting(one, batch, clock.now)
+        spend_without_waiting(one, segments, clock.now)
+    return held
 
 
-def test_batches_that_do_not_fit_are_held_up(clock: Clock) -> None:
-    one, held = account(200), 0
-    spend_without_waiting(one, one.allowance(clock.now), clock.now)
-    for _ in range(60):
-        due_at = one.pace.due_at(9, clock.now)
-        held += one.due_at(9, clock.now) > due_at + 1e-6
-        clock.now = max(clock.now, one.due_at(9, clock.now) + 1e-6)
-        spend_without_waiting(one, 9, clock.now)
-    assert held
+@pytest.mark.parametrize("throughput", [2, 20, 30, 97, 100, 200, 1000])
+def test_batches_that_fit_are_never_held_up(clock: Clock, throughput: int) -> None:
+    segments = account(throughput).batch(min(10, 1 + throughput // 20), clock.now)
+    assert not held_up(clock, throughput, segments)
+
+
+@pytest.mark.parametrize(("throughput", "segments"), [(200, 9), (100, 7), (97, 4)])
+def test_batches_that_do_not_fit_are_held_up(clock: Clock, throughput: int, segments: int) -> None:
+    assert held_up(clock, throughput, segments)
 
 
 def test_a_slow_turn_now_and_then_is_made_up_for(clock: Clock) -> None:
