@@ -40,13 +40,12 @@ log = structlog.get_logger()
 # How often another process's writing is looked for where no turn does: a job leaves within 100 ms.
 POLL_S = 0.03
 # What a turn may wait for, where nobody loses by it: so long, or so many segments of an account.
-# Both together, with the longest turn, are less than pace.SLACK_S, else permits are forfeited.
+# With the longest turn it is less than pace.SLACK_S, else permits are forfeited.
 GATHER_S = 0.052
 GATHER_MORE_S = 0.015  # where the sliding second then lets all of them go together
 GATHERED = 10
-# Segments or arrivals: to render so many beside their commit is worth a wake, and where so many
-# come by themselves nothing is gained by waiting for more.
-MANY = 30
+MANY = 30  # arrivals: where so many come by themselves nothing is gained by waiting for more
+PREPARED_LEAST = 30  # segments: to render so many beside their commit is worth a wake
 _SHORTEST_SLEEP_S = 0.001  # so that what is due a rounding error from now is due then
 HOUSEKEEPING_S = 1.0
 TRAFFIC_S = 60.0  # how often what was sent and received is summed up in the log
@@ -279,7 +278,8 @@ class Gateway:
                         return
                 await self._sleep(writer, now)
                 continue
-            arrived = len(self._held.answered) + len(self._held.receipts)
+            held = self._held
+            arrived = len(held.answered) + len(held.receipts) + len(held.inbound)
             try:
                 turned = await self._turn(writer, demands, house=house)
                 for demand in demands:  # what was half sent and has been refused meanwhile
@@ -306,7 +306,7 @@ class Gateway:
         they that hold it back, permits have fallen due meanwhile and there is no waiting.
 
         Args:
-            arrived: answers and receipts of the last turn; where so many come by themselves,
+            arrived: answers, receipts and texts of the last turn; where so many come by themselves,
                 nothing is gained.
         """
         now = time.monotonic()
@@ -325,7 +325,7 @@ class Gateway:
                 per_s = account.pace.permitted(now)
                 gather_s = min(GATHER_S, GATHERED / per_s)
                 room = sum(link.expected_slots(per_s / len(mine), gather_s) for link in mine)
-                segments = account.batch(int(min(room, per_s * gather_s)), now)
+                segments = account.batch(int(min(room, GATHERED, per_s * GATHER_S)), now)
                 due_at = account.pace.due_at(segments, now)
                 until = min(until, account.due_at(segments, now), due_at + GATHER_MORE_S)
         return until - now if sending or arrived < MANY else 0.0
@@ -341,9 +341,9 @@ class Gateway:
         began, loop = time.monotonic(), asyncio.get_running_loop()
 
         def foretell(claimed: Claimed) -> None:  # in the writer's thread
-            loop.call_soon_threadsafe(self._prepare, claimed)
+            if sum(map(len, claimed.claims.values())) >= PREPARED_LEAST:
+                loop.call_soon_threadsafe(self._prepare, claimed)
 
-        wanted = sum(demand.slots for demand in demands)
         turned = await writer.call(
             turn,
             self._held,
@@ -352,7 +352,7 @@ class Gateway:
             housekeeping=house,
             shares=self._shares,
             rules=self._rules,
-            foretell=foretell if wanted >= MANY else _untold,
+            foretell=foretell,
         )
         self._metrics.turn_commit_seconds.observe([time.monotonic() - began])
         self._problem = None
@@ -598,10 +598,6 @@ def _cost(smsc: Smsc, claims: list[Claim], day: date) -> float:
         float(prices.get(prefix_of(claim.recipient, prices), 0)) * len(claim.numbers)
         for claim in claims
     )
-
-
-def _untold(_: Claimed) -> None:
-    """Have nothing prepared."""
 
 
 def _now_ms() -> int:

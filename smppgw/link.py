@@ -396,7 +396,8 @@ class Link:
             connection.acknowledgements += [(d.sequence, 0) for d in received.deliveries]
             if self._full:
                 connection.pause()
-            if connection.notice_held() and self.account.receipts_owed:
+            held = connection.notice_held()
+            if held and (self.account.receipts_owed or self._arrived.inbound):
                 self._hurry()
         if received.unreadable:
             self._metrics.inbound_total.labels("unreadable").inc(received.unreadable)
@@ -587,7 +588,7 @@ class Link:
             claims: what the turn claims for this link.
             jobs: the texts, by job.
         """
-        prepared = self._prepared = _Prepared(claims)
+        prepared = _Prepared(claims)
         for claim in claims:
             submits = self._renderer.submits(claim, jobs[claim.job_id])
             if not submits:
@@ -596,6 +597,7 @@ class Link:
         if self._connection is not None:
             prepared.session = self._connection.session
             prepared.encoded = prepared.session.encode(prepared.batch)
+        self._prepared = prepared  # at last: where it fails, `go_on` fails too, and says why
 
     async def go_on(
         self, claims: list[Claim], remainder: Remainder | None, jobs: dict[int, JobText]
@@ -611,14 +613,14 @@ class Link:
             remainder: what is left of the last message claimed.
             jobs: the texts, by job.
         """
-        if self._prepared.claims is not claims:  # nothing came of what was prepared last
+        if claims and self._prepared.claims is not claims:  # or nothing came of what is prepared
             self.prepare(claims, jobs)
         prepared, self._prepared = self._prepared, _Prepared([])
-        batch = prepared.batch
+        batch: list[Submit] = []
         if claims:
-            self.remainder = remainder
-        for claim in prepared.refused:
-            self._refuse(claim)
+            self.remainder, batch = remainder, prepared.batch
+            for claim in prepared.refused:
+                self._refuse(claim)
         if batch:
             await self.account.spend(len(batch), self._loop.time())
         connection, octets = self._connection, b""

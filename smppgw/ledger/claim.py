@@ -182,7 +182,9 @@ class Claiming:
         self._singles = 0  # messages of one segment, in runs from the first to the last
         self._runs: list[tuple[int, int]] = []
         self._run_segments: list[tuple[int, bool, int, int, int]] = []
-        self._cursors: dict[str, list[tuple[int, int]]] = {_GO_ON: [], _DRAIN: []}
+        # A stream that goes on may be taken again, and drained then: in this order no cursor is set
+        # back.
+        self._cursors: dict[str, list[tuple[int, int]]] = {_GO_ON: [], _DRAIN: [], _WAIT: []}
 
     def claim(self, demands: Sequence[Demand]) -> None:
         """Give each link the segments that it may write now, alerts first."""
@@ -335,10 +337,8 @@ class Claiming:
             while demand.slots > 0 and self._charged < piece and not drained and not self._tired:
                 demand, cursor, drained = self._take_fresh(stream, cursor, demand, piece)
             left.append(demand)
-        if drained and stream.returned:
-            self.db.execute(_WAIT, (cursor, stream_id))
-        else:
-            self._cursors[_DRAIN if drained else _GO_ON].append((cursor, stream_id))
+        drain = _WAIT if stream.returned else _DRAIN
+        self._cursors[drain if drained else _GO_ON].append((cursor, stream_id))
         if stream.new and self._charged:
             self.claimed.begun.add(stream.job.job_id)
         return left, None if drained else cursor

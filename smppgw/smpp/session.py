@@ -297,7 +297,8 @@ class Session:
     def encode(self, batch: Sequence[Submit]) -> Encoded:
         """Encode a batch of submit_sm that may be submitted later (0.7 µs each).
 
-        Their sequence numbers are theirs alone, whether they are ever sent or not.
+        Their sequence numbers are theirs alone, whether they are ever sent or not; what is asked
+        meanwhile, an enquire_link, may be written before them.
         """
         sequence = self._sequence
         sequences, pdus = [], []

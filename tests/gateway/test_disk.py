@@ -37,7 +37,7 @@ from tests.ledger.process import Other
 
 Logs = list[MutableMapping[str, Any]]
 MESSAGES = 600
-WINDOW = 10
+WINDOW = 40  # so that claims are prepared before their commit fails
 BEGUN = 100  # messages that are delivered before the failure
 FAILURES = 5  # turns in a row that fail before it is put right
 

@@ -22,7 +22,7 @@ from smppgw.ledger.database import Locks, open_database
 from smppgw.ledger.hashing import Hasher
 from smppgw.ledger.jobs import account_ids, route_ids
 from smppgw.ledger.optouts import OptOut, add
-from smppgw.ledger.turn import Arrivals, Rules, Turned, turn
+from smppgw.ledger.turn import FIRST_RETRY_MS, Arrivals, Rules, Turned, turn
 from smppgw.ledger.upkeep import verify
 from smppgw.shares import Shares
 
@@ -622,3 +622,24 @@ def test_validity_and_expiry_of_an_unsent_job_count_from_its_time(ledger: Ledger
     assert not turned.claims
     ledger.turn(slots=10, housekeeping=True)
     assert ledger.counts(job) == {"expired": 2}
+
+
+def test_a_stream_that_is_taken_twice_and_drained_in_one_turn_is_not_set_back(
+    ledger: Ledger,
+) -> None:
+    ledger.load(9, tenant="aix")
+    ledger.load(1, tenant="brest")
+    (back,) = ledger.claim(1)
+    ledger.turn(Arrivals(answered=[ledger.answer(back, status=0x08)]))
+    began = ledger.now
+    ledger.now += 5_000
+    claims = ledger.claim(10)  # five of aix, the one of brest, and what is left of aix
+    assert len(claims) == 9
+    late = claims[-1]
+    answers = [ledger.answer(claim, str(n)) for n, claim in enumerate(claims[:-1])]
+    ledger.turn(Arrivals(answered=[*answers, ledger.answer(late, status=0x08)]))
+    ledger.now = began + FIRST_RETRY_MS
+    assert [claim.message_id for claim in ledger.claim(10)] == [back.message_id]
+    ledger.now += 5_000
+    assert [claim.message_id for claim in ledger.claim(10)] == [late.message_id]
+    ledger.check()

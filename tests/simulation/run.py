@@ -839,7 +839,11 @@ def play(
         "time_ns": lambda: run.wall_ms() * 1_000_000,
     }
     kept = {name: getattr(time, name) for name in clocks}
-    others = {"POLL_S": POLL_S, "Reader": lambda path: SimulatedReader(run, path)}
+    others = {
+        "POLL_S": POLL_S,
+        "PREPARED_LEAST": 1,
+        "Reader": lambda path: SimulatedReader(run, path),
+    }
     theirs = {name: vars(gateway_module)[name] for name in others}
     try:
         for name, clock in clocks.items():

@@ -431,3 +431,18 @@ def test_every_state_can_end_and_nothing_leaves_the_end() -> None:
         if state is not State.CLOSED:
             assert TRANSITIONS[state, Trigger.LOST] is State.CLOSED
     assert not [start for start, _ in TRANSITIONS if start is State.CLOSED]
+
+
+def test_what_is_encoded_is_sent_later_under_numbers_that_nobody_else_has() -> None:
+    session = bound()
+    batch = submits(1, 2)
+    encoded = session.encode(batch)
+    session.encode(submits(3))  # and never sent
+    asked = sequences(session.tick(1000.0).write)
+    octets = session.submit(batch, 1000.0, encoded)
+    later = session.submit(submits(4), 1000.0)
+    sent = [*sequences(octets), *sequences(later)]
+    assert asked
+    assert len({*asked, *sent}) == len(asked) + 3
+    answered = session.receive(b"".join(response(number) for number in sent), 1000.1)
+    assert [answer.request.segment_id for answer in answered.answers] == [1, 2, 4]
