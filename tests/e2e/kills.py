@@ -114,6 +114,9 @@ class Run:
             for life in self._lives
             for event in life.events("gateway.started")
         )
+        # The SMSC's record lags behind: what it has receipts for it has seen.
+        delivered = self._total()["delivered"]
+        wait_until(lambda: len(self._sent()) >= delivered, "the record of what was delivered")
         sent = self._sent()
         # What arrived is settled by its receipt, so that a retry repeats nothing.
         never_sent = figures.messages - len(sent)
