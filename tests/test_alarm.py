@@ -58,8 +58,7 @@ def test_a_task_that_is_cancelled_meanwhile_leaves_nothing_behind(loop: VirtualL
 
     async def cancelled() -> bool:
         task = asyncio.create_task(alarm.wait(5.0))
-        await asyncio.sleep(1.0)
-        task.cancel()
+        loop.call_later(1.0, task.cancel)
         await asyncio.wait({task})
         alarm.set()
         return task.cancelled()
