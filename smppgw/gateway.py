@@ -270,12 +270,13 @@ class Gateway:
                     link.collect(self._held)
             demands = self._demands(now)
             wanted = any(d.slots and d.link not in self._exhausted for d in demands)
+            idle = not (self._held or wanted)
+            if idle and self._stopping.is_set() and all(link.quiet for link in self._links):
+                self._drained.set()
+                if self._closing:
+                    return
             house = now - self._house_kept >= HOUSEKEEPING_S
-            if not (self._held or wanted or house):
-                if self._stopping.is_set() and all(link.quiet for link in self._links):
-                    self._drained.set()
-                    if self._closing:
-                        return
+            if idle and not house:
                 await self._sleep(writer, now)
                 continue
             held = self._held
