@@ -473,13 +473,15 @@ class Gateway:
         claims = [claim for link_claims in turned.claims.values() for claim in link_claims]
         if self._caretaker is not None:
             self._caretaker.call(turned.optouts, asked=bool(turned.inbound))
-        today = datetime.now(self._zone).date()
         for index, link_claims in turned.claims.items():
             smsc = self._links[index].account.smsc
-            metrics.segments_cost_total.labels(smsc.name).inc(_cost(smsc, link_claims, today))
+            if smsc.price is not None:
+                cost = _cost(smsc, link_claims, datetime.now(self._zone).date())
+                metrics.segments_cost_total.labels(smsc.name).inc(cost)
         if claims:
             self._claimed_at = time.monotonic()
             metrics.turn_segments.observe([sum(len(claim.numbers) for claim in claims)])
+        if turned.begun:
             self._note_alerts([turned.jobs[job_id] for job_id in turned.begun])
         for (job_class, state), messages in turned.finished.items():
             metrics.messages_total.labels(job_class, state).inc(messages)

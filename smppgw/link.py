@@ -644,7 +644,8 @@ class Link:
             connection.write(octets)
         for told, _ in self._collected:
             told.resume()
-            told.tick()  # an unbind of the SMSC may have waited for this
+            if told.session.leaving:  # it may have waited for this
+                told.tick()
         self._collected.clear()
 
     def forget(self, remainder: Remainder | None) -> None:

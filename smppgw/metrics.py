@@ -17,6 +17,7 @@ from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -31,6 +32,7 @@ _SHORT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _LONG_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 MOST_CLIENTS = 16  # of the endpoint at once; Prometheus is one
 LONGEST_S = 10.0  # that one of them may take, from connecting to the last octet
+_LOOK_S = 1.0  # how often who takes longer is looked for: each look is a wake of an idle machine
 _SEGMENTS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
@@ -83,6 +85,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         for name, (kind, help_text, labels) in TABLE.items():
             metric = kind(f"smppgw_{name}", help_text, labels, registry=self.registry)
+            metric.labels = cache(metric.labels)  # 0.1 µs, where to look a child up takes 0.9
             setattr(self, name, metric)
         for name, (help_text, buckets, label) in HISTOGRAMS.items():
             histogram = Histogram(f"smppgw_{name}", help_text, buckets, label)
@@ -264,7 +267,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Hang up on who takes too long, an octet at a time or not reading: ten times a second."""
+        """Hang up on who takes too long, an octet at a time or not reading."""
         now = time.monotonic()
         for request, end in list(self._ends.items()):
             if now > end:
@@ -338,7 +341,7 @@ class Endpoint:
             ) from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True
+            target=self._server.serve_forever, args=(_LOOK_S,), name="metrics", daemon=True
         )
 
     def __enter__(self) -> "Endpoint":
@@ -346,6 +349,8 @@ class Endpoint:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        with suppress(OSError):  # where a listening socket cannot be shut: at the next look
+            self._server.socket.shutdown(socket.SHUT_RDWR)  # which wakes the thread
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from smppgw import __version__
+from smppgw import __version__, metrics
 from smppgw.errors import OperationError
 from smppgw.metrics import HISTOGRAMS, TABLE, Endpoint, Histogram, Metrics, Traffic
 
@@ -289,3 +290,20 @@ def test_traffic_is_what_was_counted_since_it_was_asked_last_and_nothing_if_quie
         ("submitted", "accepted", "refused", "throttled", "receipts", "delivered", "unknown",
          "inbound"), 0,
     ) | {"submitted": 1}  # fmt: skip
+
+
+def test_the_endpoint_closes_at_once_however_rarely_it_looks_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics, "_LOOK_S", 3600.0)
+    answered: list[int] = []
+
+    def serve() -> None:
+        with Endpoint(Metrics(), "127.0.0.1", 0, healthy=lambda: None, ready=lambda: None) as it:
+            answered.append(get(it, "/healthz")[0])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    thread.join(timeout=10.0)
+    assert answered == [200]
+    assert not thread.is_alive()

@@ -12,7 +12,7 @@ Runs inside the turn's transaction; time is handed in, milliseconds since 1970.
 
 import json
 import sqlite3
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -135,6 +135,10 @@ class Claimed:
     next_due_at: int | None = None
 
 
+# Messages that a turn moves, by (job, from, to).
+Moved = defaultdict[tuple[int, str, str], int]
+
+
 class _Stream(NamedTuple):
     """A stream that may be claimed from, with what its job says."""
 
@@ -156,7 +160,7 @@ class Claiming:
         db: sqlite3.Connection,
         now: int,
         claimed: Claimed,
-        moved: Counter[tuple[int, str, str]],
+        moved: Moved,
         shares: Shares,
         silences: Mapping[str, str],
     ) -> None:
@@ -166,7 +170,7 @@ class Claiming:
             db: the ledger, in the turn's transaction.
             now: milliseconds since 1970.
             claimed: what is claimed is put here.
-            moved: the turn's count of messages by (job, from, to).
+            moved: what the turn moves; what is claimed is added.
             shares: what the tenants have had so far.
             silences: by class, which opt-outs silence a job: any | purpose | all.
         """
@@ -218,7 +222,8 @@ class Claiming:
             " WHERE state = 'scheduled' AND starts_at <= ?",
             (self.now,),
         ).fetchall()
-        self.db.executemany("UPDATE job SET state = 'queued' WHERE id = ?", released)
+        if released:
+            self.db.executemany("UPDATE job SET state = 'queued' WHERE id = ?", released)
 
     def _claim_lane(self, lane: int, job_class: str, wanting: dict[int, Demand]) -> None:
         """Claim from one lane, by turns among its tenants, until nobody wants or nothing is left.
@@ -399,20 +404,23 @@ class Claiming:
 
     def _write(self) -> None:
         """Write the runs that were claimed, and how far the streams have come."""
-        moved = self.db.executemany(
-            "UPDATE message SET state = 'submitting' WHERE id BETWEEN ? AND ? AND state = 'queued'",
-            self._runs,
-        ).rowcount
-        if self._runs and moved != self._singles:
-            raise ContradictionError(f"{self._singles} messages to claim, {moved} claimed.")
-        self.db.executemany(
-            "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
-            " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
-            " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
-            self._run_segments,
-        )
+        if self._runs:
+            moved = self.db.executemany(
+                "UPDATE message SET state = 'submitting'"
+                " WHERE id BETWEEN ? AND ? AND state = 'queued'",
+                self._runs,
+            ).rowcount
+            if moved != self._singles:
+                raise ContradictionError(f"{self._singles} messages to claim, {moved} claimed.")
+            self.db.executemany(
+                "INSERT INTO segment (id, state, account_id, attempt, asks_receipt, submitted_at)"
+                " SELECT id << 8 | 1, 'submitting', ?, attempts, ?, ? FROM message"
+                " WHERE id BETWEEN ? AND ? AND state = 'submitting'",
+                self._run_segments,
+            )
         for statement, cursors in self._cursors.items():
-            self.db.executemany(statement, cursors)
+            if cursors:
+                self.db.executemany(statement, cursors)
 
     def _take_requeued(self, stream: _Stream, demand: Demand, piece: int) -> Demand:
         """Claim messages that came back and are due: they are the front of the stream."""
