@@ -8,28 +8,39 @@ from pathlib import Path
 import click
 
 from smppgw import __version__
-from smppgw.cli.audit import audit
-from smppgw.cli.bench import bench
-from smppgw.cli.completion import completion
-from smppgw.cli.config import config
-from smppgw.cli.demo import demo
-from smppgw.cli.inbound import inbound
-from smppgw.cli.jobs import jobs, report
-from smppgw.cli.optouts import optouts
+from smppgw.cli.lazy import LazyCommands
 from smppgw.cli.output import err, told
-from smppgw.cli.person import person
-from smppgw.cli.proof import proof
-from smppgw.cli.purge import purge
-from smppgw.cli.ready import ready
-from smppgw.cli.run import run, simulate
-from smppgw.cli.send import preview, submit
-from smppgw.cli.status import check, status
-from smppgw.cli.steer import cancel, pause, resume, retry
-from smppgw.cli.upkeep import backup, verify
 from smppgw.errors import SmppgwError
 
+_MODULES = {
+    "run": "run",
+    "submit": "send",
+    "preview": "send",
+    "jobs": "jobs",
+    "report": "report",
+    "proof": "proof",
+    "inbound": "inbound",
+    "optouts": "optouts",
+    "status": "status",
+    "ready": "ready",
+    "check": "check",
+    "backup": "upkeep",
+    "verify": "upkeep",
+    "audit": "audit",
+    "purge": "purge",
+    "person": "person",
+    "simulate": "run",
+    "demo": "demo",
+    "bench": "bench",
+    "config": "config",
+    "completion": "completion",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    commands=LazyCommands(_MODULES),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="smppgw")
 @click.option(
     "--config",
@@ -49,34 +60,6 @@ def commands(context: click.Context, config_path: Path | None) -> None:
       smppgw submit --recipients list.xlsx --text "Bonjour {prenom}"
     """
     context.obj = config_path
-
-
-for command in (pause, resume, cancel, retry):
-    jobs.add_command(command)
-for command in (
-    run,
-    submit,
-    preview,
-    jobs,
-    report,
-    proof,
-    inbound,
-    optouts,
-    status,
-    ready,
-    check,
-    backup,
-    verify,
-    audit,
-    purge,
-    person,
-    simulate,
-    demo,
-    bench,
-    config,
-    completion,
-):
-    commands.add_command(command)
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ from rich.live import Live
 from smppgw.campaign.recipients import REPORT_COLUMNS, open_recipients
 from smppgw.campaign.submission import Plan, Wish
 from smppgw.cli.jobs import show_job
-from smppgw.cli.output import err, json_option, out, plural, set_up_logs, show_json, table
+from smppgw.cli.logs import set_up_logs
+from smppgw.cli.output import err, json_option, out, plural, show_json, table
 from smppgw.cli.run import run_until_signal
 from smppgw.config import Config, load
 from smppgw.errors import OperationError

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import structlog
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -160,26 +159,3 @@ def whoami() -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:  # in a container a process may have a number and no name
         return f"uid {uid}"
-
-
-def set_up_logs(*, quiet: bool = False) -> None:
-    """Send logs to standard error: for people on a terminal, else one JSON object a line.
-
-    Args:
-        quiet: only what is wrong.
-    """
-    terminal = sys.stderr.isatty()
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))
-        if terminal
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=not terminal),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(40 if quiet else 20),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

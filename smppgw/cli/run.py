@@ -12,7 +12,8 @@ from typing import Any
 import click
 import structlog
 
-from smppgw.cli.output import err, set_up_logs
+from smppgw.cli.logs import set_up_logs
+from smppgw.cli.output import err
 from smppgw.cli.send import Duration
 from smppgw.config import load
 from smppgw.errors import ConfigError, InputError, OperationError

@@ -944,7 +944,7 @@ def _adding(
         begun_at: when its first message is claimed, if that is now.
         may_end: whether nothing of it may be left to send; False where something is being sent.
     """
-    changed = tuple(state for state in MESSAGE_STATES if change.get(state))
+    changed = tuple(state for state, messages in change.items() if messages)
     values = [change[state] for state in changed]
     if begun_at is not None:
         values.append(begun_at)
