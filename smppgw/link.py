@@ -644,7 +644,7 @@ class Link:
             connection.write(octets)
         for told, _ in self._collected:
             told.resume()
-            if told.session.leaving:  # it may have waited for this
+            if told.session.state is State.LEAVING:  # the SMSC's unbind may have waited for this
                 told.tick()
         self._collected.clear()
 

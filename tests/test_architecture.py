@@ -140,6 +140,17 @@ def test_a_package_of_one_room_stays_there(package: str) -> None:
     assert not strangers
 
 
+def test_modules_are_imported_by_name_in_one_place_alone() -> None:
+    importers = {
+        name
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and node.id in ("import_module", "__import__"))
+        or (isinstance(node, ast.Attribute) and node.attr == "import_module")
+    }
+    assert importers == {"smppgw.cli.lazy"}
+
+
 def test_sql_is_spoken_in_the_ledger_alone() -> None:
     verbs = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ", "PRAGMA ")
     speakers = {

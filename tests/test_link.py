@@ -151,6 +151,21 @@ def test_a_gateway_that_stops_waits_for_the_answers_that_are_owed(tmp_path: Path
     play(scenario())
 
 
+def test_a_gateway_stops_once_it_is_drained_though_every_turn_keeps_house(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "HOUSEKEEPING_S", 0.0)
+
+    async def scenario() -> None:
+        async with (
+            Simulator(Behaviour()) as smsc,
+            running(configure(tmp_path, account(smsc.port, response_timeout="60s"))) as trial,
+        ):
+            await trial.until_counts(submit(trial.config, numbers(20)), {"delivered": 20})
+
+    play(scenario())
+
+
 def test_what_happens_to_every_message_is_told_at_once_and_then_summed_by_the_minute() -> None:
     told = link._Sum()
     assert [told.add(2, 100.0), told.add(3, 130.0), told.add(4, 159.9), told.add(5, 160.0)] == [
@@ -164,7 +179,7 @@ def test_the_log_sums_up_what_was_sent_and_has_no_line_for_a_message(
 ) -> None:
     async def scenario() -> None:
         monkeypatch.setattr(gateway, "TRAFFIC_S", 0.0)
-        monkeypatch.setattr(gateway, "HOUSEKEEPING_S", 0.0)  # due in every turn, the last as well
+        monkeypatch.setattr(gateway, "HOUSEKEEPING_S", 0.05)
         async with (
             Simulator(Behaviour(seed=1)) as smsc,
             running(configure(tmp_path, account(smsc.port))) as trial,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from smppgw.cli.ledger import give_way, open_ledger, require
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
 from smppgw.config import load
 from smppgw.ledger.audit import Entry, entries, head, holds, verify
@@ -63,7 +63,6 @@ def verify_(config_path: Path | None, expect: str | None, as_json: bool) -> int:
     Exit status 1 where any was. Write the last hash down somewhere else, now and then: with
     --expect it shows even that the whole of it was written anew.
     """
-    give_way()
     config = load(config_path, secrets=False)
     path = config.gateway.database
     with open_ledger(path) as db, snapshot(db):

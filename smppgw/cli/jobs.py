@@ -28,8 +28,6 @@ from smppgw.ledger.jobs import Job, list_jobs
 _WIDE = 100  # columns at which a list has room for everything
 _SHORT, _NARROW = "%d/%m/%y %H:%M", "%d/%m %H:%M"
 _LEAST = 80  # and for all but the tenant
-
-
 _STEERING = dict.fromkeys(("pause", "resume", "cancel", "retry"), "steer")
 
 

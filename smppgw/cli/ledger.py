@@ -1,6 +1,5 @@
 """The ledger as commands open it: what goes wrong is said in a sentence, and it is closed."""
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -8,8 +7,6 @@ from pathlib import Path
 from smppgw.errors import InputError
 from smppgw.ledger.database import Database, explained, open_database
 from smppgw.ledger.jobs import Job, find_job
-
-_NICER = 10  # of 19
 
 
 @contextmanager
@@ -26,15 +23,6 @@ def open_ledger(path: Path, *, create: bool = False) -> Iterator[Database]:
     """
     with closing(open_database(path, create=create)) as db, explained(path):
         yield db
-
-
-def give_way() -> None:
-    """Let the gateway have the processor first, in what reads for long and writes nothing.
-
-    On two cores a report of a million messages takes half of the gateway's full speed, and a
-    quarter like this. Not for what writes: a lock would be held by one who waits for the processor.
-    """
-    os.nice(_NICER)
 
 
 def require(db: Database, job_id: int) -> Job:

@@ -1,4 +1,4 @@
-"""How the gateway logs: apart, since structlog takes 60 ms that no other command needs."""
+"""How the gateway logs: apart, since structlog takes 60 ms that most commands do not need."""
 
 import os
 import sys

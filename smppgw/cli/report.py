@@ -14,7 +14,7 @@ import xlsxwriter
 import xlsxwriter.exceptions
 
 from smppgw.campaign.spreadsheet import neutralise
-from smppgw.cli.ledger import give_way, open_ledger, require
+from smppgw.cli.ledger import open_ledger, require
 from smppgw.cli.output import (
     err,
     iso,
@@ -61,7 +61,6 @@ def report(
     Its columns: number, state, submitted_at, accepted_at, done_at, segments, error, exercise: yes
     where it was a drill.
     """
-    give_way()
     config = load(config_path, secrets=False)
     format_ = "json" if as_json else format_
     if format_ == "xlsx" and output is None:

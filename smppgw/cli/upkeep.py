@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from smppgw.cli.ledger import give_way
 from smppgw.cli.output import err, json_option, out, plural, show_json, told
 from smppgw.config import load
 from smppgw.errors import DatabaseError
@@ -23,7 +22,6 @@ def backup(config_path: Path | None, file: Path, as_json: bool) -> None:
     The copy holds numbers and texts: it is readable by its owner alone. In it every job that could
     still send is paused, so that nobody is written to twice when it is put back.
     """
-    give_way()
     config = load(config_path, secrets=False)
     with closing(open_database(config.gateway.database)) as db, explained(file):
         paused = upkeep.backup(db, file)
@@ -48,7 +46,6 @@ def verify(config_path: Path | None, as_json: bool) -> int:
     Exit status 1 where anything is. Reads all of it: minutes for tens of millions of messages; the
     gateway goes on meanwhile.
     """
-    give_way()
     path = load(config_path, secrets=False).gateway.database
     problems = []
     with closing(open_database(path)) as db:

@@ -199,10 +199,11 @@ class Claiming:
                 self._claim_lane(lane, job_class, wanting)
         self._write()
         accounts = {d.account_id for d in demands if d.link in self.claimed.claims}
-        self.db.executemany(
-            "UPDATE account SET claimed_at = ? WHERE id = ?",
-            [(self.now, account_id) for account_id in sorted(accounts)],
-        )
+        if accounts:
+            self.db.executemany(
+                "UPDATE account SET claimed_at = ? WHERE id = ?",
+                [(self.now, account_id) for account_id in sorted(accounts)],
+            )
         if wanting and not self._tired:
             self.claimed.exhausted = set(wanting)
             (self.claimed.next_due_at,) = self.db.execute(

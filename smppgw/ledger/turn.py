@@ -218,7 +218,7 @@ def turn(
     """
     work = _Turn(db, now, {d.remainder.message_id for d in demands if d.remainder}, rules)
     with transaction(db):
-        work.turned.version = data_version(db)  # nobody writes until the end; outside it takes 6 µs
+        work.turned.version = data_version(db)  # 2 µs; outside a transaction it takes 8
         work.record(arrivals)
         if housekeeping:
             work.keep_house()
@@ -892,7 +892,10 @@ class _Turn:
             )
 
     def _finish(self) -> None:
-        """Count the messages that reached a final state, by class."""
+        """Count the messages that reached a final state, by class.
+
+        The class is looked up in 2 µs for each; all at once through json_each it takes 18 for one.
+        """
         for (job_id, _, after), messages in self._moved.items():
             if after in ENDINGS:
                 (job_class,) = self.db.execute(
@@ -929,7 +932,7 @@ def add_to_counts(db: sqlite3.Connection, job_id: int, change: Mapping[str, int]
         change: by state, what is added; the sum is 0.
         now: milliseconds since 1970.
     """
-    db.execute(*_adding(job_id, change, now, None, may_end=change.get("submitting", 0) <= 0))
+    db.execute(*_adding(job_id, change, now, None, may_end=True))
 
 
 def _adding(
@@ -942,9 +945,10 @@ def _adding(
         change: by state, what is added.
         now: milliseconds since 1970.
         begun_at: when its first message is claimed, if that is now.
-        may_end: whether nothing of it may be left to send; False where something is being sent.
+        may_end: False where something of it has just been claimed, so that it cannot have ended;
+            not to ask then saves a third of the statement.
     """
-    changed = tuple(state for state, messages in change.items() if messages)
+    changed = tuple(state for state in sorted(change) if change[state])
     values = [change[state] for state in changed]
     if begun_at is not None:
         values.append(begun_at)

@@ -209,11 +209,6 @@ class Session:
         return self.state is State.CLOSED
 
     @property
-    def leaving(self) -> bool:
-        """Whether the SMSC has asked to unbind, and is answered once everything else is."""
-        return self._leave is not None
-
-    @property
     def pending(self) -> bytes:
         """The beginning of a PDU whose end has not come yet."""
         return self._buffer

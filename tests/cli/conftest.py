@@ -33,7 +33,6 @@ class Ended(NamedTuple):
     status: int
     out: str
     err: str
-    nicer: int = 0  # by how much it lowered its priority, where it ran in the tests' own process
 
 
 Smppgw = Callable[..., Ended]
@@ -64,13 +63,11 @@ def smppgw(
 
     def run(*arguments: object) -> Ended:
         words = ["smppgw", "--config", str(config_path), *map(str, arguments)]
-        steps: list[int] = []
         monkeypatch.setattr(sys, "argv", words)
-        monkeypatch.setattr(os, "nice", steps.append)
         with pytest.raises(SystemExit) as left:
             main()
         assert isinstance(left.value.code, int)
-        return Ended(left.value.code, *capsys.readouterr(), nicer=sum(steps))
+        return Ended(left.value.code, *capsys.readouterr())
 
     return run
 

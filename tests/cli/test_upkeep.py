@@ -113,25 +113,3 @@ def test_without_a_database_both_say_what_makes_one(smppgw: Smppgw, tmp_path: Pa
         assert refused.status == 1
         assert "There is no database" in refused.err
     assert not (tmp_path / "copy.db").exists()
-
-
-def test_what_reads_for_long_lets_the_gateway_go_first_and_what_writes_does_not(
-    ledger: Ledger, smppgw: Smppgw, tmp_path: Path
-) -> None:
-    job = ledger.load(3)
-    reading: tuple[tuple[object, ...], ...] = (
-        ("report", job),
-        ("verify",),
-        ("audit", "verify"),
-        ("backup", tmp_path / "copy.db"),
-    )
-    writing: tuple[tuple[object, ...], ...] = (
-        ("submit", "--to", "0600000001", "--text", "Essai", "--yes"),
-        ("jobs", "cancel", job),
-        ("proof", job, "--output", tmp_path / "proof.json"),
-        ("purge",),
-    )
-    for expected, commands in ((10, reading), (0, writing)):
-        for words in commands:
-            ended = smppgw(*words)
-            assert (ended.status, ended.nicer) == (0, expected), (words, ended.err)
