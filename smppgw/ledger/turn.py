@@ -308,13 +308,17 @@ class _Turn:
         early = {
             (account_id, receipt.message_id): position
             for position, (account_id, dialect, _, _, receipt) in enumerate(receipts)
-            if account_id in same and dialect != "hex-then-decimal" and _final(receipt)
+            if account_id in same
+            and dialect != "hex-then-decimal"
+            and receipt.state in FINAL_STATES
+            and not receipt.notification  # else `_final` has to say, which takes 0.5 µs
         }
         segments: list[tuple[object, ...]] = []
         messages: list[tuple[str, str | None, int]] = []
         failed: list[tuple[str, str, int]] = []
         others: list[Answered] = []
         taken: set[int] = set()
+        delivery_ms = self.turned.delivery_ms
         for answer in answered:
             segment_id, attempt, total, account_id, verdict, status, smsc_id, waited_ms = answer
             if verdict is not accepted or total > 1:
@@ -330,7 +334,7 @@ class _Turn:
                     error = _error_of(receipt)
                     failed.append((error, receipt.raw, segment_id))
                     self._note_objection(account_id, segment_id, receipt)
-                self.turned.delivery_ms[account_id].append(waited_ms)
+                delivery_ms[account_id].append(waited_ms)
             segments.append((state, smsc_id, status, now, done_at, segment_id, attempt))
             messages.append((state, error, segment_id >> SEGMENT_BITS))
         for position in taken:
