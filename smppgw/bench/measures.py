@@ -52,6 +52,7 @@ PERSONAL_TEXT = "Bonjour {Nom}, l'eau sera coupee jeudi de 9 h a 12 h rue du Mou
 ALERT_TEXT = "ALERTE CRUE : quittez les berges du Lys maintenant. Mairie."
 PEERS = ("smpplib", "aiosmpplib", "smpp34")
 WINDOW_10_FULL_MS = 50  # answers that come so late keep a window of 10 full at 200 a second
+WITHIN_S = 0.1  # two turns at 200 a second
 READ_AT = 100  # a second, while a job is read
 _SLOWEST_PER_S = 20  # messages; what waits for longer than they would take has stopped
 
@@ -526,7 +527,8 @@ def _alerts(stage: Stage, queued: int, sizes: list[int], *, importing: int = 0) 
     """Submit alerts one by one to a gateway that sends a backlog at 200/s, its window full.
 
     The next one is submitted when all of the one before has been claimed: it is the backlog that
-    it must not wait for.
+    it must not wait for. Before that passes a part of WITHIN_S, drawn by lot: else each would come
+    as long after a turn as the one before, and all of them early or late in the rest that follows.
 
     Args:
         stage: where.
@@ -541,6 +543,7 @@ def _alerts(stage: Stage, queued: int, sizes: list[int], *, importing: int = 0) 
     told_at: dict[str, float] = {}
     alert_of: dict[str, str] = {}
     numbers = (destination(9_999_999 - ordinal) for ordinal in count())  # in no list
+    lots = random.Random(len(sizes))  # nosec B311  # the same each time
     with stage.smsc("--latency", f"{WINDOW_10_FULL_MS}ms", record=True) as smsc:
         site = stage.filled(queued, smsc, window=10, throughput=200)
         with (
@@ -554,6 +557,7 @@ def _alerts(stage: Stage, queued: int, sizes: list[int], *, importing: int = 0) 
                 gateway.check()
                 alert = list(islice(numbers, size))
                 alert_of.update(dict.fromkeys(alert, alert[0]))
+                time.sleep(lots.uniform(0.0, WITHIN_S))
                 told_at[alert[0]], job_id = _submit_alert(stage, site, alert)
                 wait_until(partial(_all_claimed, db, job_id), 60, "an alert to leave", gateway)
         stage.discard(site)
