@@ -13,7 +13,7 @@ from smppgw.cli.lazy import LazyCommands
 from smppgw.cli.output import err, told
 from smppgw.errors import SmppgwError
 
-# Made between two looks of Python's garbage collector. Most commands are over before the first: they
+# Made between two looks of the garbage collector. Most commands are over before the first: looks
 # took 28 ms of each, the longest of them between an alert's commit and saying so.
 _OBJECTS = 100_000
 _MODULES = {
