@@ -271,6 +271,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         now = time.monotonic()
         for request, end in list(self._ends.items()):
             if now > end:
+                self._ends.pop(request, None)  # first: who is told that it is over may ask anew
                 with suppress(OSError):  # it has just gone
                     request.shutdown(socket.SHUT_RDWR)
 
