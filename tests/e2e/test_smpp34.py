@@ -101,7 +101,9 @@ class Server:
             source_addr_npi=1,
             esm_class=RECEIPT,
         )
-        self.acknowledged += answer.is_success
+        async with self._news:
+            self.acknowledged += answer.is_success
+            self._news.notify_all()
 
     async def wait(self, condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
         """Wait for what the next events bring."""
