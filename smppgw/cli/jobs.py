@@ -9,17 +9,7 @@ import click
 from smppgw.campaign.waiting import Wait
 from smppgw.cli.lazy import LazyCommands
 from smppgw.cli.ledger import open_ledger, require
-from smppgw.cli.output import (
-    clock,
-    err,
-    iso,
-    json_option,
-    out,
-    plural,
-    show_json,
-    table,
-    told,
-)
+from smppgw.cli.output import clock, err, iso, json_option, out, plural, show_json, table, told
 from smppgw.cli.screen import can_draw
 from smppgw.cli.watch import follow, headline, wait_of, waits_for, waits_of
 from smppgw.config import Config, load

@@ -15,14 +15,7 @@ import xlsxwriter.exceptions
 
 from smppgw.campaign.spreadsheet import neutralise
 from smppgw.cli.ledger import open_ledger, require
-from smppgw.cli.output import (
-    err,
-    iso,
-    plural,
-    private,
-    told,
-    unicode_out,
-)
+from smppgw.cli.output import err, iso, plural, private, told, unicode_out
 from smppgw.config import Config, load
 from smppgw.errors import InputError, OperationError
 from smppgw.ledger.jobs import Job, MessageRow, report_rows
